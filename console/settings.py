@@ -19,12 +19,12 @@ DEBUG = env.bool("CONSOLE_DEBUG", default=False)
 
 def _secret_key() -> str:
     """The signing key for sessions and forms. Made on first start: it seals nothing, so losing it only signs people out."""
-    if given := env.str("CONSOLE_SECRET_KEY", default=""):
+    if given := str(env.str("CONSOLE_SECRET_KEY", default="")):
         return given
     file = DATA_DIR / "secret_key"
     if not file.exists():
         write_private(file, secrets.token_urlsafe(48).encode(), replace=False)
-    return file.read_text()
+    return str(file.read_text())
 
 
 SECRET_KEY = _secret_key()
@@ -144,6 +144,7 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 300
+DEFAULT_EXCEPTION_REPORTER_FILTER = "console.reporting.Reticent"
 
 LANGUAGE_CODE = "en"
 USE_TZ = True

@@ -1,0 +1,21 @@
+from secrets_app.models.audit import AuditEntry, AuditHead, RefusalTally, deed
+from secrets_app.models.key import Key, KeyVersion
+from secrets_app.models.reference import Reference
+from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
+from secrets_app.models.user import RoleGrant, User
+
+__all__ = [
+    "AuditEntry",
+    "AuditHead",
+    "Deployment",
+    "Key",
+    "KeyVersion",
+    "KmsInstance",
+    "MasterKey",
+    "Reference",
+    "RefusalTally",
+    "Region",
+    "RoleGrant",
+    "User",
+    "deed",
+]

@@ -1,0 +1,106 @@
+"""What every form of the console shares: values that are never rendered again, and verbs whose refusals become field errors."""
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, Invalid, StaleEdit
+from secrets_app.plaintext import Plaintext
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A value as a person entered it. `trimmed`: one line end was dropped from its end, which the page says."""
+
+    value: Plaintext
+    trimmed: bool
+
+
+class SecretInput(forms.PasswordInput):
+    """One line, hidden while typing. Never renders a value, whatever happened to the form."""
+
+    template_name = "components/_secret_input.html"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        quiet = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off", "data-1p-ignore": ""}
+        super().__init__(quiet | (attrs or {}), render_value=False)
+
+
+class SecretText(forms.Textarea):
+    """Several lines, such as a service-account file. Renders empty: Django's own textarea would show the value again."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off", "rows": 3} | (attrs or {}))
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
+class SecretField(forms.Field):
+    """Cleans to Entered, or None when left empty and not required. Not stripped; CRLF becomes LF; one trailing line end is dropped."""
+
+    widget = SecretText
+
+    def to_python(self, value: Any) -> Entered | None:
+        if not value:
+            return None
+        text = re.sub(r"\r\n?", "\n", value)
+        trimmed = text.endswith("\n")
+        try:
+            return Entered(Plaintext(text.removesuffix("\n")), trimmed)
+        except Invalid as refused:
+            raise ValidationError(refused.errors["value"]) from None
+
+
+class DeedForm(forms.Form):
+    """A form around one verb. `once` names the operation, so that the same post twice is one deed."""
+
+    once = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    lock_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.setdefault("once", uuid.uuid4())
+        self.current: dict[str, Any] = {}  # after a stale edit: the fields as they are stored now
+        self.status = 200
+
+    @property
+    def token(self) -> uuid.UUID:
+        return self.cleaned_data.get("once") or uuid.uuid4()
+
+    def is_valid(self) -> bool:
+        valid = super().is_valid()
+        self.status = 422 if self.is_bound and not valid else 200
+        return valid
+
+    def attempt(self, deed: Callable[[], T]) -> T | None:
+        """Do the deed. What it refuses stands at its field, or above the form, and None is returned; AlreadyDone passes through."""
+        try:
+            return deed()
+        except Invalid as refused:
+            for field, messages in refused.errors.items():
+                self.add_error(field if field in self.fields else None, [ValidationError(message) for message in messages])
+            self.status = 422
+        except StaleEdit as refused:
+            self.current = refused.current
+            self.add_error(None, refused.message)
+            self.status = refused.status
+        except AlreadyDone:
+            raise
+        except (Conflict, CannotSeal) as refused:
+            self.add_error(None, refused.message)
+            self.status = refused.status
+        return None
+
+
+class DescriptionField(forms.CharField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"label": _("Description"), "required": False, "max_length": 500, "strip": False, **kwargs})

@@ -1,0 +1,14 @@
+from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
+
+from secrets_app.actor import Actor
+from secrets_app.models import Region, User
+
+
+class ConsoleRequest(HttpRequest):
+    """What a view receives from the door: a person who may be here, and the region of the address where it has one."""
+
+    user: User
+    actor: Actor
+    region: Region
+    htmx: HtmxDetails

@@ -1,0 +1,69 @@
+"""What every noun of the gateway has: a version for stale edits, the audit entry it last changed with, and its place in a region."""
+
+import re
+from typing import Any
+
+from django.db import models
+from django.db.models import F
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app.db import locked
+from secrets_app.errors import Invalid, NotFound, StaleEdit
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+RESERVED_NAMES = {"new", "options"}
+DESCRIPTION_LIMIT = 500
+
+
+class Noun(models.Model):
+    lock_version = models.PositiveIntegerField(default=1)
+    changed_seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    audit_kind: str
+
+    def _lock(self, lock_version: int | None = None) -> None:
+        """Read this row anew and hold it until the deed ends. Raises NotFound when it is gone, StaleEdit when it changed meanwhile."""
+        fresh = locked(type(self)._default_manager.filter(pk=self.pk)).first()
+        if fresh is None:
+            raise NotFound()
+        if lock_version is not None and fresh.lock_version != lock_version:
+            raise StaleEdit(fresh._as_edited())
+        for column in self._meta.concrete_fields:
+            setattr(self, column.attname, getattr(fresh, column.attname))
+
+    def _as_edited(self) -> dict[str, Any]:
+        """What an editor with a stale form is shown: the fields as they are now."""
+        return {}
+
+    def _save(self, *columns: str) -> None:
+        type(self)._default_manager.filter(pk=self.pk).update(lock_version=F("lock_version") + 1)
+        self.lock_version += 1
+        self.save(update_fields=list(columns))
+
+
+def check_name(name: str, taken: bool) -> dict[str, list[str]]:
+    """Errors for the name of a consumer or service, by field."""
+    if not NAME.fullmatch(name):
+        return {
+            "name": [
+                str(_("Use 1 to 63 lower-case letters, digits, hyphens and underscores; the first and last must be a letter or a digit."))
+            ]
+        }
+    if name in RESERVED_NAMES:
+        return {"name": [str(_("This word is an address of the console. Choose another name."))]}
+    return {"name": [str(_("This name is taken. Choose another."))]} if taken else {}
+
+
+def check_description(description: str) -> dict[str, list[str]]:
+    if len(description) > DESCRIPTION_LIMIT:
+        return {"description": [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]}
+    return {}
+
+
+def refuse(*checks: dict[str, list[str]]) -> None:
+    """Raises Invalid with all the errors found, if any."""
+    if errors := {field: messages for check in checks for field, messages in check.items()}:
+        raise Invalid(errors)

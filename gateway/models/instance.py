@@ -1,0 +1,97 @@
+import secrets
+import uuid
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from gateway.models.base import Noun, refuse
+from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, supports_references
+from secrets_app.actor import Actor
+from secrets_app.errors import Conflict, Invalid, NotFound
+from secrets_app.models import Region, deed
+
+
+class InstanceQuerySet(models.QuerySet["Instance"]):
+    def find(self, ref: str) -> "Instance":
+        """By its id as people see it, gw-... Raises NotFound, alike for the absent and the forbidden."""
+        if (instance := self.filter(ref=ref).first()) is None:
+            raise NotFound()
+        return instance
+
+
+def _new_ref() -> str:
+    return "gw-" + "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(10))
+
+
+class Instance(Noun):
+    """One gateway of a region; its nodes are the running Envoys."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    ref = models.CharField(max_length=16, unique=True, default=_new_ref, editable=False)
+    region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="instances")
+    name = models.CharField(max_length=64)
+    version = models.CharField(max_length=16, default=NEWEST)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = InstanceQuerySet.as_manager()
+    audit_kind = "instance"
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["region", "name"], name="instance_name_once_a_region")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def audit_name(self) -> str:
+        return self.name
+
+    @property
+    def audit_region(self) -> tuple[UUID, str]:
+        return (self.region_id, self.region.name)
+
+    @property
+    def supports_references(self) -> bool:
+        return supports_references(self.version)
+
+    @classmethod
+    def visible_to(cls, actor: Actor, region: Region) -> InstanceQuerySet:
+        return cls.objects.filter(region=region) if actor.may("instance.view") else cls.objects.none()
+
+    @classmethod
+    def create(cls, region: Region, name: str, version: str = NEWEST, *, by: Actor, once: UUID | None = None) -> "Instance":
+        with deed(by, "instance.create", once=once) as entry:
+            errors: dict[str, list[str]] = {}
+            if not name.strip() or len(name) > 64 or not name.isprintable():
+                errors["name"] = [str(_("Enter a name of 1 to 64 characters."))]
+            elif cls.objects.filter(region=region, name=name).exists():
+                errors["name"] = [str(_("An instance with this name exists in the region. Choose another."))]
+            if version not in COMPATIBILITY_VERSIONS:
+                errors["version"] = [str(_("Choose one of the versions listed."))]
+            refuse(errors)
+            instance = cls.objects.create(region=region, name=name, version=version)
+            entry.target = instance
+            entry.stamp(instance)
+            entry.facts = {"version": version}
+        return instance
+
+    def delete(self, *, by: Actor) -> None:  # type: ignore[override]
+        """Raises Conflict while it has services: they go first, and with them their references."""
+        with deed(by, "instance.delete", self) as entry:
+            self._lock()
+            if services := self.services.count():
+                raise Conflict(
+                    _("This instance has %(count)d services. Delete them first: their references end with them.") % {"count": services}
+                )
+            entry.facts = {"services": 0, "nodes": self.nodes.count()}
+            self.nodes.all().delete()
+            type(self).objects.filter(pk=self.pk).delete()
+
+    def require_references(self) -> None:
+        """The documented gate. Raises Invalid (field "generation")."""
+        if not self.supports_references:
+            text = _("Key references need version %(needed)s or later; this instance has %(version)s. Choose Custom, or another instance.")
+            raise Invalid({"generation": [str(text % {"needed": FIRST_WITH_REFERENCES, "version": self.version})]})

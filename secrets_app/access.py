@@ -1,0 +1,106 @@
+"""Rights and audit actions as one table: one row per name, read by the middleware, the verbs, the audit log and the control plane.
+
+A row is a permission when some role holds it, and an audit action when something is written under it; most are both.
+"""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+OWNER, KEY_MANAGER, OPERATOR, VIEWER, AUDITOR = "owner", "key_manager", "operator", "viewer", "auditor"
+SYSTEM = "system"  # the console's own processes; never granted to a person
+EVERYBODY = "everybody"  # whoever is signed in, roles or none
+
+ROLES: dict[str, tuple[Promise, Promise]] = {
+    OWNER: (_("Owner"), _("Everything except revealing a value.")),
+    KEY_MANAGER: (_("Key manager"), _("Creates, rotates, disables and deletes keys.")),
+    OPERATOR: (_("Operator"), _("Manages consumers, instances and services, and binds keys to them.")),
+    VIEWER: (_("Viewer"), _("Sees names, states and references; changes nothing.")),
+    AUDITOR: (_("Auditor"), _("Reads the audit log.")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`text` completes "<actor> ... <target>". `facts` is the allow-list of what an entry may say.
+
+    `publishes`: the gateways of the entry's region may have to change.
+    """
+
+    text: Promise
+    roles: frozenset[str]
+    publishes: bool = False
+    facts: frozenset[str] = frozenset()
+
+
+def _row(text: Promise, *roles: str, publishes: bool = False, facts: str = "") -> Action:
+    return Action(text, frozenset({OWNER, SYSTEM, *roles}), publishes, frozenset(facts.split()))
+
+
+def _system(text: Promise, facts: str = "", publishes: bool = False) -> Action:
+    return Action(text, frozenset({SYSTEM}), publishes, frozenset(facts.split()))
+
+
+ACTIONS: dict[str, Action] = {
+    "overview.view": _row(_("opened the overview of"), KEY_MANAGER, OPERATOR, VIEWER, AUDITOR),
+    "audit.view": _row(_("opened the audit log"), AUDITOR),
+    "settings.view": _row(_("opened the settings")),
+    "region.create": _row(_("created region"), publishes=True, facts="title"),
+    #
+    "key.view": _row(_("opened key"), KEY_MANAGER, OPERATOR, VIEWER),
+    "key.create": _row(_("created key"), KEY_MANAGER, facts="version generated storage trimmed"),
+    "key.edit": _row(_("edited key"), KEY_MANAGER, facts="changed"),
+    "key.rotate": _row(_("rotated key"), KEY_MANAGER, publishes=True, facts="version previous overlap_hours holders generated trimmed"),
+    "key.disable": _row(_("disabled key"), KEY_MANAGER, publishes=True, facts="holders"),
+    "key.enable": _row(_("enabled key"), KEY_MANAGER, publishes=True, facts="holders"),
+    "key.delete": _row(_("deleted key"), KEY_MANAGER, facts="versions holders"),
+    "key.bind": _row(_("bound key"), OPERATOR),
+    #
+    "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
+    "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="generation source key enabled trimmed"),
+    "consumer.edit": _row(_("edited consumer"), OPERATOR, publishes=True, facts="changed source generation key released trimmed"),
+    "consumer.rotate": _row(
+        _("rotated the credential of consumer"), OPERATOR, publishes=True, facts="version generated overlap_hours trimmed"
+    ),
+    "consumer.disable": _row(_("disabled consumer"), OPERATOR, publishes=True),
+    "consumer.enable": _row(_("enabled consumer"), OPERATOR, publishes=True),
+    "consumer.delete": _row(_("deleted consumer"), OPERATOR, publishes=True, facts="released services"),
+    #
+    "instance.view": _row(_("opened instance"), KEY_MANAGER, OPERATOR, VIEWER),
+    "instance.create": _row(_("created instance"), OPERATOR, publishes=True, facts="version"),
+    "instance.delete": _row(_("deleted instance"), OPERATOR, publishes=True, facts="services nodes"),
+    #
+    "service.view": _row(_("opened service"), KEY_MANAGER, OPERATOR, VIEWER),
+    "service.create": _row(_("created service"), OPERATOR, publishes=True, facts="instance supplier address generation keys trimmed"),
+    "service.edit": _row(
+        _("edited service"), OPERATOR, publishes=True, facts="instance changed supplier address generation keys released trimmed"
+    ),
+    "service.delete": _row(_("deleted service"), OPERATOR, publishes=True, facts="instance released consumers"),
+    "service.require_authentication": _row(_("turned on consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
+    "service.open": _row(_("turned off consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
+    "service.authorize": _row(_("authorized consumers on service"), OPERATOR, publishes=True, facts="instance consumers"),
+    "service.revoke": _row(_("revoked a consumer's authorization on service"), OPERATOR, publishes=True, facts="instance consumers"),
+    #
+    "user.create": _row(_("created user"), facts="roles"),
+    "user.sign_in": _row(_("signed in"), EVERYBODY),
+    "user.sign_out": _row(_("signed out"), EVERYBODY),
+    "user.edit_theme": _row(_("changed the theme"), EVERYBODY, facts="theme"),
+    #
+    "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),
+    "node.join": _system(_("joined node"), facts="instance listen", publishes=True),
+    "node.refuse": _system(_("refused a change on node"), facts="instance type reason seq"),
+    "snapshot.refuse": _system(_("refused to publish to"), facts="reason seq"),
+    "audit.repeat": _system(_("was refused again"), facts="action count minute"),
+}
+
+
+def may(roles: frozenset[str]) -> frozenset[str]:
+    """Every permission that these roles hold together."""
+    return frozenset(name for name, action in ACTIONS.items() if action.roles & (roles | {EVERYBODY}))
+
+
+def who_may(permission: str) -> list[Promise]:
+    """The labels of the roles that hold a permission, for "Needs Key manager". The owner is left out while somebody lesser may."""
+    holders = [role for role in ROLES if role in ACTIONS[permission].roles]
+    return [ROLES[role][0] for role in holders if role != OWNER or holders == [OWNER]]

@@ -1,0 +1,221 @@
+"""The audit log, and the deed that writes it: one transaction holds a change and its entry, so neither exists without the other.
+
+Entries form a SHA-256 chain: hash = SHA-256(prev_hash || canonical JSON of the entry). The one head row is locked last, so `seq`
+has no gaps and the chain cannot fork. The log is also the outbox: the control plane follows `seq` and acts on entries that publish.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from secrets_app.access import ACTIONS
+from secrets_app.actor import Actor
+from secrets_app.db import locked
+from secrets_app.errors import AlreadyDone, Conflict, NotAllowed, VaultError
+
+GENESIS = "0" * 64
+OK, REFUSED = "ok", "refused"
+
+Fact = str | int | bool | list[str] | None
+
+
+class Subject(Protocol):
+    """What a deed is done to: its kind, its name as people know it, and the region it lies in (None: all regions)."""
+
+    @property
+    def pk(self) -> Any: ...
+    @property
+    def audit_kind(self) -> str: ...
+    @property
+    def audit_name(self) -> str: ...
+    @property
+    def audit_region(self) -> "tuple[UUID, str] | None": ...
+
+
+class AuditHead(models.Model):
+    """One row: where the chain ends."""
+
+    seq = models.BigIntegerField(default=0)
+    hash = models.CharField(max_length=64, default=GENESIS)
+
+
+class AuditEntry(models.Model):
+    """Append-only. Names stand as text, so an entry outlives its subjects."""
+
+    seq = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    region_id = models.UUIDField(null=True)
+    region = models.CharField(max_length=32, blank=True)
+    actor = models.CharField(max_length=150)
+    actor_id = models.UUIDField(null=True)
+    address = models.CharField(max_length=64, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    action = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=16)
+    target_kind = models.CharField(max_length=32, blank=True)
+    target_id = models.CharField(max_length=64, blank=True)
+    target = models.CharField(max_length=200, blank=True)
+    facts = models.JSONField(default=dict)
+    operation = models.UUIDField(null=True, unique=True)  # the form's token: the same post twice is one deed
+    prev_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["region_id", "seq"]),
+            models.Index(fields=["target_kind", "target_id", "seq"]),
+            models.Index(fields=["action", "seq"]),
+            models.Index(fields=["actor", "seq"]),
+        ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("The audit log is append-only.")
+        super().save(*args, **{**kwargs, "force_insert": True})
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("The audit log is append-only.")
+
+    def digest(self) -> str:
+        """The hash this entry must carry, from its own content and `prev_hash`."""
+        content = {
+            "action": self.action,
+            "actor": self.actor,
+            "actor_id": str(self.actor_id or ""),
+            "address": self.address,
+            "at": self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "facts": self.facts,
+            "operation": str(self.operation or ""),
+            "outcome": self.outcome,
+            "region": self.region,
+            "region_id": str(self.region_id or ""),
+            "request_id": self.request_id,
+            "seq": self.seq,
+            "target": self.target,
+            "target_id": self.target_id,
+            "target_kind": self.target_kind,
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(bytes.fromhex(self.prev_hash) + unicodedata.normalize("NFC", canonical).encode()).hexdigest()
+
+
+class RefusalTally(models.Model):
+    """Refusals of one actor, address, action and minute after the first, until one entry states their number."""
+
+    actor = models.CharField(max_length=150)
+    address = models.CharField(max_length=64, blank=True)
+    action = models.CharField(max_length=64)
+    minute = models.DateTimeField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["actor", "address", "action", "minute"], name="one_tally_a_minute")]
+
+
+class Draft:
+    """The entry of a deed under way. The deed sets `facts`, and `target` once a new subject exists."""
+
+    def __init__(self, by: Actor, action: str, target: Subject | None, operation: UUID | None) -> None:
+        self.by, self.action, self.target, self.operation = by, action, target, operation
+        self.facts: dict[str, Fact] = {}
+        self._stamped: list[models.Model] = []
+
+    def stamp(self, *rows: models.Model) -> None:
+        """These rows changed with this entry: their `changed_seq` becomes its seq, which tells when a node has caught up with them."""
+        self._stamped += rows
+
+    def write(self, outcome: str = OK) -> AuditEntry:
+        """Append to the chain. The head row is locked here, last, just before the commit."""
+        allowed = ACTIONS[self.action].facts | ({"reason"} if outcome == REFUSED else frozenset())
+        if strange := self.facts.keys() - allowed:
+            raise ValueError(f"{self.action} may not state {sorted(strange)}")
+        target, region = self.target, self.target.audit_region if self.target else None
+        head, _new = locked(AuditHead.objects.all()).get_or_create(pk=1)
+        entry = AuditEntry(
+            seq=head.seq + 1,
+            at=timezone.now(),
+            region_id=region[0] if region else None,
+            region=region[1] if region else "",
+            actor=self.by.name,
+            actor_id=self.by.user_id,
+            address=self.by.address,
+            request_id=self.by.request_id,
+            action=self.action,
+            outcome=outcome,
+            target_kind=target.audit_kind if target else "",
+            target_id=str(target.pk) if target else "",
+            target=target.audit_name[:200] if target else "",
+            facts=self.facts,
+            operation=self.operation if outcome == OK else None,
+            prev_hash=head.hash,
+        )
+        entry.hash = entry.digest()
+        entry.save()
+        AuditHead.objects.filter(pk=1).update(seq=entry.seq, hash=entry.hash)
+        for row in self._stamped:
+            type(row)._default_manager.filter(pk=row.pk).update(changed_seq=entry.seq)
+            row.changed_seq = entry.seq  # type: ignore[attr-defined]
+        return entry
+
+
+@contextmanager
+def deed(by: Actor, action: str, target: Subject | None = None, *, once: UUID | None = None) -> Iterator[Draft]:
+    """One permission check, one transaction, one entry; the entry is written last and a failure to write it undoes the change.
+
+    `once` names the operation: a repeat raises AlreadyDone and changes nothing. A refusal rolls back and is audited by itself.
+    Deeds never nest. Raises NotAllowed, and whatever VaultError the body raises.
+    """
+    draft = Draft(by, action, target, once)
+    try:
+        by.require(action)
+        with transaction.atomic(durable=True):
+            if once and (done := AuditEntry.objects.filter(operation=once).first()):
+                raise AlreadyDone(done.target_kind, done.target)
+            yield draft
+            draft.write()
+    except VaultError as refusal:
+        if isinstance(refusal, NotAllowed | Conflict) and not isinstance(refusal, AlreadyDone):
+            _record_refusal(draft, refusal)
+        raise
+
+
+def record_refusal(by: Actor, permission: str, target: Subject | None = None) -> None:
+    """For a refusal at the door, before any deed began."""
+    _record_refusal(Draft(by, permission, target, None), NotAllowed(permission))
+
+
+def _record_refusal(draft: Draft, refusal: VaultError) -> None:
+    now = timezone.now()
+    key = {
+        "actor": draft.by.name,
+        "address": draft.by.address,
+        "action": draft.action,
+        "minute": now.replace(second=0, microsecond=0),
+    }
+    with transaction.atomic(durable=True):
+        _settle_tallies(now)
+        if RefusalTally.objects.filter(**key).update(count=F("count") + 1):
+            return
+        RefusalTally.objects.create(**key)
+        draft.facts = {"reason": refusal.code}
+        draft.write(REFUSED)
+
+
+def _settle_tallies(now: datetime) -> None:
+    """State how often each earlier minute's refusal was repeated, once that minute is over."""
+    over = now.replace(second=0, microsecond=0) - timedelta(minutes=1)
+    for tally in RefusalTally.objects.filter(minute__lte=over):
+        if tally.count:
+            repeat = Draft(Actor(name=tally.actor, roles=frozenset(), address=tally.address), "audit.repeat", None, None)
+            repeat.facts = {"action": tally.action, "count": tally.count, "minute": tally.minute.astimezone(UTC).isoformat()}
+            repeat.write()
+        tally.delete()

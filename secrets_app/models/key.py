@@ -1,0 +1,386 @@
+"""A Key is the named secret that people manage; its versions hold the sealed values. A nameless Key is inline: it belongs to one holder."""
+
+import re
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app import keyring
+from secrets_app.actor import Actor
+from secrets_app.db import locked
+from secrets_app.envelope import Context, seal
+from secrets_app.errors import CannotSeal, Conflict, Invalid, KeyInUse, NotFound, StaleEdit
+from secrets_app.fingerprint import fingerprint
+from secrets_app.models.audit import deed
+from secrets_app.models.reference import Reference
+from secrets_app.models.region import Deployment, MasterKey, Region
+from secrets_app.plaintext import Plaintext
+
+RESERVED_NAMES = {"new", "options"}
+OVERLAPS = {0: timedelta(0), 1: timedelta(hours=1), 24: timedelta(hours=24), 168: timedelta(days=7)}
+DESCRIPTION_LIMIT = 500
+
+
+class KeyQuerySet(models.QuerySet["Key"]):
+    def named(self) -> Self:
+        return self.filter(name__isnull=False)
+
+    def find(self, name: str) -> "Key":
+        """By name, whatever its case. Raises NotFound, alike for the absent and the forbidden."""
+        key = self.named().filter(name_folded=name.lower()).first()
+        if key is None:
+            raise NotFound()
+        return key
+
+
+class Key(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="keys")
+    name = models.CharField(max_length=64, null=True)
+    name_folded = models.CharField(max_length=64, null=True)
+    description = models.CharField(max_length=DESCRIPTION_LIMIT, blank=True)
+    search_text = models.TextField(blank=True)  # name and description, case folded: what the list's search box looks through
+    master_key = models.ForeignKey(MasterKey, on_delete=models.PROTECT)
+    enabled = models.BooleanField(default=True)
+    version = models.PositiveIntegerField(default=0)  # number of the current version
+    reference_count = models.PositiveIntegerField(default=0)  # distinct holders; changed only by _bind and _unbind
+    lock_version = models.PositiveIntegerField(default=1)
+    changed_seq = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.CharField(max_length=150)
+    rotated_at = models.DateTimeField(default=timezone.now)
+    rotated_by = models.CharField(max_length=150)
+
+    objects = KeyQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["region", "name_folded"], name="key_name_once_a_region")]
+        indexes: ClassVar = [
+            models.Index(fields=["region", "reference_count", "name_folded"], condition=Q(name__isnull=False), name="key_by_references"),
+            models.Index(fields=["region", "rotated_at", "name_folded"], condition=Q(name__isnull=False), name="key_by_rotation"),
+            models.Index(fields=["region", "enabled", "name_folded"], condition=Q(name__isnull=False), name="key_by_state"),
+        ]
+
+    audit_kind = "key"
+
+    def __str__(self) -> str:
+        return self.name or "inline key"
+
+    @property
+    def audit_name(self) -> str:
+        return self.name or ""
+
+    @property
+    def audit_region(self) -> tuple[UUID, str]:
+        return (self.region_id, self.region.name)
+
+    @property
+    def is_inline(self) -> bool:
+        return self.name is None
+
+    @classmethod
+    def visible_to(cls, actor: Actor, region: Region) -> KeyQuerySet:
+        """The named keys of a region that this actor may know of; the forbidden is not found."""
+        return cls.objects.filter(region=region).named() if actor.may("key.view") else cls.objects.none()
+
+    # Deeds
+
+    @classmethod
+    def create(
+        cls,
+        region: Region,
+        name: str,
+        value: Plaintext,
+        *,
+        by: Actor,
+        description: str = "",
+        master_key: MasterKey | None = None,
+        once: UUID | None = None,
+        generated: bool = False,
+        trimmed: bool = False,
+    ) -> "Key":
+        """Raises Invalid for a wrong or taken name, CannotSeal without the public half of the keyring."""
+        with deed(by, "key.create", once=once) as entry:
+            _check_new_key(region, name, description)
+            key = cls._new(region, value, by, name=name, description=description, master_key=master_key)
+            entry.target = key
+            entry.stamp(key)
+            entry.facts = {"version": 1, "generated": generated, "trimmed": trimmed, "storage": str(key.master_key)}
+        return key
+
+    def edit(self, description: str, *, lock_version: int, by: Actor) -> None:
+        with deed(by, "key.edit", self) as entry:
+            self._lock(lock_version)
+            if len(description) > DESCRIPTION_LIMIT:
+                raise Invalid({"description": [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]})
+            self.description = description
+            self.search_text = _search_text(self.name or "", description)
+            self._save("description", "search_text")
+            entry.facts = {"changed": ["description"]}
+
+    def rotate(
+        self,
+        value: Plaintext,
+        overlap_hours: int = 0,
+        *,
+        by: Actor,
+        once: UUID | None = None,
+        generated: bool = False,
+        trimmed: bool = False,
+    ) -> "KeyVersion":
+        """The value becomes the current version; where callers present this key, the previous one stays accepted for the overlap.
+
+        Raises Invalid when a holder could not use the value, and when it is the one in use already.
+        """
+        with deed(by, "key.rotate", self, once=once) as entry:
+            self._lock()
+            previous = self.version
+            version = self._rotate(value, overlap_hours, by)
+            entry.stamp(self)
+            entry.facts = {
+                "version": version.number,
+                "previous": previous,
+                "overlap_hours": overlap_hours,
+                "holders": self.reference_count,
+                "generated": generated,
+                "trimmed": trimmed,
+            }
+        return version
+
+    def disable(self, *, by: Actor) -> None:
+        self._switch("key.disable", False, by)
+
+    def enable(self, *, by: Actor) -> None:
+        self._switch("key.enable", True, by)
+
+    def delete(self, *, by: Actor) -> None:  # type: ignore[override]
+        """Raises KeyInUse while anything refers to this key: holders that are disabled count too."""
+        with deed(by, "key.delete", self) as entry:
+            self._lock()
+            holders = list(self.references.order_by("holder_kind", "holder_id", "path")[:100])
+            if holders:
+                raise KeyInUse(holders)
+            entry.facts = {"versions": self._erase()}
+
+    # What deeds of holders call inside their own deed
+
+    @classmethod
+    def _new_inline(cls, region: Region, value: Plaintext, by: Actor) -> "Key":
+        return cls._new(region, value, by)
+
+    def _bind(self, holder_kind: str, holder_id: int, path: str, *, inbound: bool) -> Reference:
+        """Refer to this key from a place in a holder. Raises Invalid (field "key") when the holder could not use the value."""
+        self._lock()
+        if not self.enabled:
+            raise _unusable(_("This key is disabled. Enable it first, or choose another."))
+        self._check_usable(self._current(), holder_kind, holder_id, inbound=inbound)
+        first = not self.references.filter(holder_kind=holder_kind, holder_id=holder_id).exists()
+        reference = Reference.objects.create(key=self, holder_kind=holder_kind, holder_id=holder_id, path=path, inbound=inbound)
+        if first:
+            self._count(+1)
+        return reference
+
+    def _unbind(self, reference: Reference) -> None:
+        """Release one place. An inline key ends with its holder's last reference to it."""
+        self._lock()
+        reference.delete()
+        if not self.references.filter(holder_kind=reference.holder_kind, holder_id=reference.holder_id).exists():
+            self._count(-1)
+        if self.is_inline and not self.references.exists():
+            self._erase()
+
+    def _rotate(self, value: Plaintext, overlap_hours: int, by: Actor) -> "KeyVersion":
+        if overlap_hours not in OVERLAPS:
+            raise Invalid({"overlap": [str(_("Choose one of the periods listed."))]})
+        current = self._current()
+        inbound = self.references.filter(inbound=True).first()
+        if overlap_hours and not inbound:
+            raise Invalid({"overlap": [str(_("Nobody presents this key to the gateway, so there is no previous value to keep valid."))]})
+        version = self._seal(value, by)
+        if version.fingerprint and current.fingerprint and bytes(version.fingerprint) == bytes(current.fingerprint):
+            raise _unusable(_("This is the value in use already. Enter a new one."))
+        for reference in filter(None, [inbound, self.references.filter(inbound=False).first()]):
+            self._check_usable(version, reference.holder_kind, reference.holder_id, inbound=reference.inbound)
+        now = timezone.now()
+        # Accepted versions are always two neighbours: a rotation during an overlap ends the older one.
+        self.versions.filter(stage=KeyVersion.PREVIOUS).update(stage=KeyVersion.RETIRED, accepted_until=now)
+        current.stage = KeyVersion.PREVIOUS if overlap_hours else KeyVersion.RETIRED
+        current.accepted_until = now + OVERLAPS[overlap_hours]
+        current.save(update_fields=["stage", "accepted_until"])
+        version.save(force_insert=True)
+        self.version, self.rotated_at, self.rotated_by = version.number, now, by.name
+        self._save("version", "rotated_at", "rotated_by")
+        return version
+
+    # Below the verbs
+
+    @classmethod
+    def _new(
+        cls,
+        region: Region,
+        value: Plaintext,
+        by: Actor,
+        *,
+        name: str | None = None,
+        description: str = "",
+        master_key: MasterKey | None = None,
+    ) -> "Key":
+        key = cls(
+            region=region,
+            name=name,
+            name_folded=name.lower() if name else None,
+            description=description,
+            search_text=_search_text(name or "", description),
+            master_key=master_key or _only_master_key(),
+            version=1,
+            created_by=by.name,
+            rotated_by=by.name,
+        )
+        version = key._seal(value, by, number=1)
+        key.save(force_insert=True)
+        version.save(force_insert=True)
+        return key
+
+    def _seal(self, value: Plaintext, by: Actor, number: int | None = None) -> "KeyVersion":
+        """An unsaved version. What must be known of the value later is noted now: nobody in this process can look again."""
+        wrapper = keyring.wrapper()
+        if wrapper.kek_id != self.master_key.kek_id:
+            raise CannotSeal(
+                _("The keyring in the data folder is not the one this deployment was set up with. Restore kms/ from your backup.")
+            )
+        version = KeyVersion(key=self, number=number or self.version + 1, created_by=by.name)
+        context = Context(Deployment.here().pk, self.region_id, self.pk, version.pk)
+        sealed = seal(value, context, wrapper)
+        version.body, version.wrapped, version.kek_id = sealed.body, sealed.wrapped, sealed.kek_id
+        version.header_safe, version.long_enough = value.traits.header_safe, value.traits.long_enough
+        version.fingerprint = fingerprint(keyring.fingerprint_key(), self.region_id, value)
+        return version
+
+    def _check_usable(self, version: "KeyVersion", holder_kind: str, holder_id: int, *, inbound: bool) -> None:
+        if not version.header_safe:
+            raise _unusable(
+                _(
+                    "This value cannot travel in an HTTP header: it holds a line break, a control character, a character outside ASCII, "
+                    "or begins or ends with a space. Store it in a form that can."
+                )
+            )
+        if not inbound:
+            return
+        if not version.long_enough or version.fingerprint is None:
+            raise _unusable(_("A consumer's value needs at least 16 characters: a shorter one could be guessed."))
+        others = Reference.objects.filter(inbound=True).exclude(holder_kind=holder_kind, holder_id=holder_id)
+        equal = KeyVersion.accepted().filter(fingerprint=version.fingerprint, key__region_id=self.region_id)
+        if others.filter(Q(key__in=equal.exclude(key=self).values("key")) | Q(key=self)).exists():
+            # Whose it is stays untold: the answer would let anybody test guesses.
+            raise _unusable(_("Another consumer in this region uses the same value already. Every caller needs a value of its own."))
+
+    def _switch(self, action: str, enabled: bool, by: Actor) -> None:
+        with deed(by, action, self) as entry:
+            self._lock()
+            if self.enabled == enabled:
+                raise Conflict(_("This key is enabled already.") if enabled else _("This key is disabled already."))
+            self.enabled = enabled
+            self._save("enabled")
+            entry.stamp(self)
+            entry.facts = {"holders": self.reference_count}
+
+    def _current(self) -> "KeyVersion":
+        return self.versions.get(stage=KeyVersion.CURRENT)
+
+    def _erase(self) -> int:
+        erased, _rows = self.versions.all().delete()
+        type(self).objects.filter(pk=self.pk).delete()
+        return erased
+
+    def _count(self, change: int) -> None:
+        type(self).objects.filter(pk=self.pk).update(reference_count=F("reference_count") + change)
+        self.reference_count += change
+
+    def _lock(self, lock_version: int | None = None) -> None:
+        """Read this row anew and hold it until the deed ends. Raises NotFound when it is gone, StaleEdit when it changed meanwhile."""
+        fresh = locked(type(self).objects.filter(pk=self.pk)).first()
+        if fresh is None:
+            raise NotFound()
+        if lock_version is not None and fresh.lock_version != lock_version:
+            raise StaleEdit({"description": fresh.description})
+        for column in self._meta.concrete_fields:
+            setattr(self, column.attname, getattr(fresh, column.attname))
+
+    def _save(self, *columns: str) -> None:
+        self.lock_version += 1
+        self.save(update_fields=[*columns, "lock_version"])
+
+
+class KeyVersion(models.Model):
+    """One immutable sealed value. `current` is handed out; `previous` is still accepted from callers until `accepted_until`."""
+
+    CURRENT, PREVIOUS, RETIRED = "current", "previous", "retired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    stage = models.CharField(max_length=8, default=CURRENT)
+    accepted_until = models.DateTimeField(null=True)
+    body = models.BinaryField()
+    wrapped = models.BinaryField()
+    kek_id = models.CharField(max_length=64)
+    fingerprint = models.BinaryField(max_length=16, null=True)
+    header_safe = models.BooleanField()
+    long_enough = models.BooleanField()
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["key", "number"], name="version_number_once"),
+            models.UniqueConstraint(fields=["key"], condition=Q(stage="current"), name="one_current_version"),
+            models.UniqueConstraint(fields=["key"], condition=Q(stage="previous"), name="one_previous_version"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["fingerprint"]), models.Index(fields=["stage", "accepted_until"])]
+
+    def __str__(self) -> str:
+        return f"v{self.number}"
+
+    @classmethod
+    def accepted(cls, at: datetime | None = None) -> "models.QuerySet[KeyVersion]":
+        """What callers may present at that moment: current versions, and previous ones whose overlap has not ended."""
+        return cls.objects.filter(Q(stage=cls.CURRENT) | Q(stage=cls.PREVIOUS, accepted_until__gt=at or timezone.now()))
+
+    @property
+    def is_accepted(self) -> bool:
+        overlap = self.stage == self.PREVIOUS and self.accepted_until is not None and self.accepted_until > timezone.now()
+        return self.stage == self.CURRENT or overlap
+
+
+def _check_new_key(region: Region, name: str, description: str) -> None:
+    errors: dict[str, list[str]] = {}
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name):
+        errors["name"] = [str(_("Use 1 to 64 letters, digits and underscores."))]
+    elif name.lower() in RESERVED_NAMES:
+        errors["name"] = [str(_("This word is an address of the console. Choose another name."))]
+    elif Key.objects.filter(region=region, name_folded=name.lower()).exists():
+        errors["name"] = [str(_("A key with this name exists in the region. Names are compared without case."))]
+    if len(description) > DESCRIPTION_LIMIT:
+        errors["description"] = [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]
+    if errors:
+        raise Invalid(errors)
+
+
+def _search_text(name: str, description: str) -> str:
+    return f"{name}\n{description}".casefold()
+
+
+def _only_master_key() -> MasterKey:
+    if (master_key := MasterKey.objects.order_by("pk").first()) is None:
+        raise CannotSeal(_("No master key is set up. Run `manage.py up`, or `manage.py prepare` in production."))
+    return master_key
+
+
+def _unusable(message: Any) -> Invalid:
+    return Invalid({"key": [str(message)]})

@@ -1,0 +1,104 @@
+import re
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app.actor import Actor
+from secrets_app.errors import Invalid, NotFound
+from secrets_app.models.audit import deed
+
+# The first words of other addresses: /<region>/ must never hide one.
+RESERVED_REGIONS = frozenset(
+    "accounts admin audit healthz metrics readyz settings sign-in sign-out static styleguide team theme".split()  # noqa: SIM905
+)
+
+
+class Deployment(models.Model):
+    """One row: who we are. Its id stands in the associated data of every sealed value; the check values tell a wrong keyring."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    check_values = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    audit_kind = "deployment"
+    audit_name = "Latchkey"
+    audit_region = None
+
+    @classmethod
+    def here(cls) -> "Deployment":
+        """Raises NotFound before `up` or `migrate` and `prepare` have set the deployment up."""
+        if (deployment := cls.objects.first()) is None:
+            raise NotFound()
+        return deployment
+
+
+class KmsInstance(models.Model):
+    """Where master keys live. The built-in one is the keyring in the data folder."""
+
+    name = models.CharField(max_length=64, unique=True)
+    uri = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MasterKey(models.Model):
+    """One key-encryption key, by the id its provider knows it under."""
+
+    kms_instance = models.ForeignKey(KmsInstance, on_delete=models.PROTECT, related_name="master_keys")
+    name = models.CharField(max_length=64)
+    kek_id = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["kms_instance", "name"], name="master_key_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Region(models.Model):
+    """A deployment zone. `name` stands in every address; `title` is what people read."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=32, unique=True)
+    title = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    audit_kind = "region"
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def audit_name(self) -> str:
+        return self.name
+
+    @property
+    def audit_region(self) -> tuple[uuid.UUID, str]:
+        return (self.pk, self.name)
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> "models.QuerySet[Region]":
+        return cls.objects.order_by("title") if actor.may("overview.view") else cls.objects.none()
+
+    @classmethod
+    def create(cls, name: str, title: str, *, by: Actor, once: uuid.UUID | None = None) -> "Region":
+        with deed(by, "region.create", once=once) as entry:
+            errors: dict[str, list[str]] = {}
+            if not re.fullmatch(r"[a-z][a-z0-9-]{1,31}", name):
+                errors["name"] = [str(_("Use 2 to 32 lower-case letters, digits and hyphens, starting with a letter."))]
+            elif name in RESERVED_REGIONS:
+                errors["name"] = [str(_("This word is an address of the console. Choose another."))]
+            elif cls.objects.filter(name=name).exists():
+                errors["name"] = [str(_("A region with this ID exists. Choose another."))]
+            if not title.strip() or len(title) > 64:
+                errors["title"] = [str(_("Enter a name of 1 to 64 characters."))]
+            if errors:
+                raise Invalid(errors)
+            region = cls.objects.create(name=name, title=title)
+            entry.target = region
+            entry.facts = {"title": title}
+        return region

@@ -1,0 +1,71 @@
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app.access import ROLES
+from secrets_app.actor import Actor
+from secrets_app.errors import Invalid
+from secrets_app.models.audit import deed
+
+THEMES = {"auto": _("Same as system"), "light": _("Light"), "dark": _("Dark")}
+
+
+class User(AbstractUser):
+    """A person. Rights are read from the role rows at each request, so a change takes effect at once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    theme = models.CharField(max_length=8, default="auto", choices=list(THEMES.items()))
+
+    audit_kind = "user"
+    audit_region = None
+
+    @property
+    def audit_name(self) -> str:
+        return self.username
+
+    @property
+    def roles(self) -> frozenset[str]:
+        return frozenset(self.role_grants.values_list("role", flat=True))
+
+    def as_actor(self, address: str = "", request_id: str = "") -> Actor:
+        return Actor(self.username, self.roles, self.pk, address, request_id)
+
+    @classmethod
+    def create(cls, username: str, password: str, roles: set[str], *, by: Actor) -> "User":
+        with deed(by, "user.create") as entry:
+            if cls.objects.filter(username=username).exists():
+                raise Invalid({"username": [_("A person with this username exists. Choose another.")]})
+            user = cls.objects.create_user(username, password=password)
+            RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role) for role in sorted(roles))
+            entry.target = user
+            entry.facts = {"roles": sorted(roles)}
+        return user
+
+    def sign_in(self, *, by: Actor) -> None:
+        with deed(by, "user.sign_in", self):
+            pass  # the session is Django's; the entry is ours
+
+    def sign_out(self, *, by: Actor) -> None:
+        with deed(by, "user.sign_out", self):
+            pass
+
+    def choose_theme(self, theme: str, *, by: Actor) -> None:
+        if theme not in THEMES:
+            raise Invalid({"theme": [_("Choose one of the themes listed.")]})
+        with deed(by, "user.edit_theme", self) as entry:
+            self.theme = theme
+            self.save(update_fields=["theme"])
+            entry.facts = {"theme": theme}
+
+
+class RoleGrant(models.Model):
+    """A role held by a person, for all regions."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="role_grants")
+    role = models.CharField(max_length=16, choices=[(role, label) for role, (label, _text) in ROLES.items()])
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "role"], name="a_role_once")]

@@ -1,0 +1,32 @@
+"""Setting a deployment up, once: keyring, deployment row, the built-in KMS instance with its master key, the first region."""
+
+from secrets_app import keyring
+from secrets_app.actor import Actor
+from secrets_app.kms import builtin
+from secrets_app.models import Deployment, KmsInstance, MasterKey, Region, User, deed
+
+
+def prepare(by: Actor) -> bool:
+    """Idempotent. True when this call set the deployment up. Raises CannotSeal when the keyring is not the one the database knows."""
+    if (deployment := Deployment.objects.first()) is not None:
+        builtin.compare_public(keyring.folder(), deployment.check_values)
+        return False
+    builtin.create_keyring(keyring.folder())
+    with deed(by, "deployment.create") as entry:
+        entry.target = Deployment.objects.create(check_values=builtin.check_values(keyring.folder()))
+        kms = KmsInstance.objects.create(name="Built-in", uri="builtin:")
+        MasterKey.objects.create(kms_instance=kms, name="Default", kek_id=keyring.wrapper().kek_id)
+        entry.facts = {"kms_instance": "Built-in", "master_key": "Default"}
+    return True
+
+
+def first_region(by: Actor) -> tuple[Region, bool]:
+    """The default region, made when there is none at all."""
+    if region := Region.objects.order_by("created_at").first():
+        return region, False
+    return Region.create("local", "Local", by=by), True
+
+
+def first_administrator(username: str, password: str, by: Actor) -> User | None:
+    """The first person, an owner. None when there is somebody already."""
+    return None if User.objects.exists() else User.create(username, password, {"owner"}, by=by)

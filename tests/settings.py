@@ -1,0 +1,17 @@
+"""The product's own settings on a data folder of this worker's own, so that tests run side by side and leave nothing behind."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Playwright's synchronous API keeps an event loop in this thread; Django would refuse database work beside it.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+os.environ["CONSOLE_DATA_DIR"] = tempfile.mkdtemp(prefix="latchkey-test-")
+os.environ["CONSOLE_SECRET_KEY"] = "for tests only, " * 4
+os.environ.pop("DATABASE_URL", None)
+atexit.register(shutil.rmtree, os.environ["CONSOLE_DATA_DIR"], ignore_errors=True)
+
+from console.settings import *  # noqa: E402, F403
+
+WHITENOISE_USE_FINDERS = True
