@@ -1,7 +1,10 @@
 """Setting a deployment up, once: keyring, deployment row, the built-in KMS instance with its master key, the first region."""
 
+from django.utils.translation import gettext as _
+
 from secrets_app import keyring
 from secrets_app.actor import Actor
+from secrets_app.errors import CannotOpen, CannotSeal
 from secrets_app.kms import builtin
 from secrets_app.models import Deployment, KmsInstance, MasterKey, Region, User, deed
 
@@ -17,6 +20,28 @@ def prepare(by: Actor) -> bool:
         kms = KmsInstance.objects.create(name="Built-in", uri="builtin:")
         MasterKey.objects.create(kms_instance=kms, name="Default", kek_id=keyring.wrapper().kek_id)
         entry.facts = {"kms_instance": "Built-in", "master_key": "Default"}
+    return True
+
+
+def prepare_or_tell(by: Actor) -> list[str]:
+    """prepare(), with a keyring that is missing or another's put into words instead of ending the start."""
+    troubles = []
+    try:
+        prepare(by)
+    except CannotSeal as refused:
+        troubles.append(_("No new value can be stored: %(why)s") % {"why": refused.message})
+    try:
+        builtin.compare_private(keyring.folder(), Deployment.here().check_values)
+    except CannotOpen as refused:
+        troubles.append(_("No gateway can be served: %(why)s") % {"why": refused.message})
+    return troubles
+
+
+def can_serve() -> bool:
+    try:
+        builtin.compare_private(keyring.folder(), Deployment.here().check_values)
+    except CannotOpen:
+        return False
     return True
 
 

@@ -94,7 +94,7 @@ class Problem(models.Model):
             wanted = set(found)
             rows = {(row.holder_kind, row.holder_id, row.path, row.reason): row for row in cls.objects.filter(region=region)}
             cls.objects.filter(pk__in=[row.pk for key, row in rows.items() if key not in wanted]).delete()
-            cls.objects.bulk_create(
+            Problem.objects.bulk_create(
                 Problem(region=region, holder_kind=kind, holder_id=holder, path=path, reason=reason)
                 for kind, holder, path, reason in wanted - rows.keys()
             )
