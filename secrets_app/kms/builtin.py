@@ -21,8 +21,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,13 +126,9 @@ def create_keyring(folder: Path) -> bool:
 
 def load_public(folder: Path) -> Public:
     """Raises CannotSeal, with the file and the way out, when public.json is missing, damaged or open to others' writing."""
-    file = folder / PUBLIC
-    keyring = _load(file, "public", CannotSeal)
+    keyring = _load(folder / PUBLIC, "public", CannotSeal)
     kem, raw, _ = keyring.keys[keyring.primary]
-    with _damage(file, CannotSeal):
-        key = kem.public_key(raw)
-        kem.suite.encrypt(b"", key)  # a point of low order would show itself only here
-    return Public(keyring.primary, frozenset(keyring.keys), kem, key)
+    return Public(keyring.primary, frozenset(keyring.keys), kem, kem.public_key(raw))
 
 
 def load_private(folder: Path) -> Private:
@@ -211,20 +206,28 @@ def _written(keyring: _Keyring, half: str) -> bytes:
 
 
 def _load(file: Path, half: str, refusal: _Refusal) -> _Keyring:
-    content = _read(file, _OTHERS_READ_OR_WRITE if half == "private" else _OTHERS_WRITE, refusal)
-    with _damage(file, refusal):
+    keyring = _parsed(_read(file, _OTHERS_READ_OR_WRITE if half == "private" else _OTHERS_WRITE, refusal), half)
+    if keyring is None:
+        raise _damaged(file, refusal)
+    return keyring
+
+
+def _parsed(content: bytes, half: str) -> _Keyring | None:
+    """None for anything that is not a keyring. The errors of parsing end here: JSON's carries the whole file."""
+    try:
         data = json.loads(content)
         keys = {
             kek_id: (KEMS[entry["kem"]], base64.b64decode(entry[half], validate=True), str(entry["created"]))
             for kek_id, entry in data["keys"].items()
         }
+        whole = data["format"] == _FORMAT and data["primary"] in keys
         for kek_id, (kem, raw, _) in keys.items():
             public = raw if half == "public" else kem.public_of(raw)
-            if kem.kek_id(public) != kek_id:
-                raise ValueError("an id that is not its key's")
-        if data["format"] != _FORMAT or data["primary"] not in keys:
-            raise ValueError("unknown form")
-        return _Keyring(data["primary"], keys)
+            kem.suite.encrypt(b"", kem.public_key(public))  # a point of low order would show itself only here
+            whole = whole and kem.kek_id(public) == kek_id
+        return _Keyring(data["primary"], keys) if whole else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _read(file: Path, forbidden: int, refusal: _Refusal) -> bytes:
@@ -243,17 +246,6 @@ def _read(file: Path, forbidden: int, refusal: _Refusal) -> bytes:
         verb = "change" if forbidden == _OTHERS_WRITE else "read or change"
         raise refusal(f"{file} has mode {mode:04o}: other users could {verb} it. Run: chmod 600 {shlex.quote(str(file))}")
     return content
-
-
-@contextmanager
-def _damage(file: Path, refusal: _Refusal) -> Iterator[None]:
-    """Says "damaged" for whatever a wrong content makes of the parsing, and lets go of its error: JSON's carries the file."""
-    try:
-        yield
-        return
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise _damaged(file, refusal)
 
 
 def _damaged(file: Path, refusal: _Refusal) -> CannotSeal | CannotOpen:
