@@ -1,30 +1,35 @@
 """The keyring of this deployment, as this process may use it: the web process seals, the control plane opens."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
-from secrets_app.kms import builtin
+from secrets_app.kms import builtin, provider
 from secrets_app.kms.base import Unwrapper, Wrapper
+
+BUILTIN = "builtin:"
 
 
 def folder() -> Path:
     return Path(settings.DATA_DIR) / "kms"
 
 
-def wrapper() -> Wrapper:
-    """The public half. Raises CannotSeal when it is missing or damaged."""
-    return _public(folder(), _stamp(folder() / "public.json"))
+def wrapper(uri: str) -> Wrapper:
+    """The sealing half of a KMS instance. Raises CannotSeal when it is missing or damaged."""
+    return _public(uri, folder(), _stamp(folder() / builtin.PUBLIC))
 
 
-def unwrapper() -> Unwrapper:
-    """The private half, which only the control plane reads. Raises CannotOpen when it is missing, damaged or readable by others."""
-    return builtin.load_private(folder())
+def unwrapper(check_values: Mapping[str, str]) -> Unwrapper:
+    """The opening half, which only the control plane reads. Raises CannotOpen when it is missing, damaged, readable by others,
+    or not the keyring that the database describes by its check values."""
+    builtin.compare_private(folder(), check_values)
+    return provider(BUILTIN).load_private(folder())
 
 
 def fingerprint_key() -> bytes:
-    return _fingerprint_key(folder(), _stamp(folder() / "fingerprint.key"))
+    return _fingerprint_key(folder(), _stamp(folder() / builtin.FINGERPRINT_KEY))
 
 
 # Read once per content: a restored or exchanged file is seen without a restart.
@@ -37,8 +42,8 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=2)
-def _public(folder: Path, stamp: tuple[int, int]) -> Wrapper:
-    return builtin.load_public(folder)
+def _public(uri: str, folder: Path, stamp: tuple[int, int]) -> Wrapper:
+    return provider(uri).load_public(folder)
 
 
 @lru_cache(maxsize=2)

@@ -20,8 +20,9 @@ class Resolver:
     """
 
     def __init__(self) -> None:
-        self._unwrapper = keyring.unwrapper()  # raises CannotOpen: without the private half nothing can be served
-        self._deployment = Deployment.here().pk
+        deployment = Deployment.here()
+        self._unwrapper = keyring.unwrapper(deployment.check_values)  # raises CannotOpen: without the private half nothing can be served
+        self._deployment = deployment.pk
         self._opened: dict[UUID, Plaintext] = {}
 
     def resolve(self, version_ids: Iterable[UUID]) -> dict[UUID, Plaintext]:

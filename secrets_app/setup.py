@@ -17,8 +17,8 @@ def prepare(by: Actor) -> bool:
     builtin.create_keyring(keyring.folder())
     with deed(by, "deployment.create") as entry:
         entry.target = Deployment.objects.create(check_values=builtin.check_values(keyring.folder()))
-        kms = KmsInstance.objects.create(name="Built-in", uri="builtin:")
-        MasterKey.objects.create(kms_instance=kms, name="Default", kek_id=keyring.wrapper().kek_id)
+        kms = KmsInstance.objects.create(name="Built-in", uri=keyring.BUILTIN)
+        MasterKey.objects.create(kms_instance=kms, name="Default", kek_id=keyring.wrapper(keyring.BUILTIN).kek_id)
         entry.facts = {"kms_instance": "Built-in", "master_key": "Default"}
     return True
 
@@ -31,7 +31,7 @@ def prepare_or_tell(by: Actor) -> list[str]:
     except CannotSeal as refused:
         troubles.append(_("No new value can be stored: %(why)s") % {"why": refused.message})
     try:
-        builtin.compare_private(keyring.folder(), Deployment.here().check_values)
+        keyring.unwrapper(Deployment.here().check_values)
     except CannotOpen as refused:
         troubles.append(_("No gateway can be served: %(why)s") % {"why": refused.message})
     return troubles
@@ -39,7 +39,7 @@ def prepare_or_tell(by: Actor) -> list[str]:
 
 def can_serve() -> bool:
     try:
-        builtin.compare_private(keyring.folder(), Deployment.here().check_values)
+        keyring.unwrapper(Deployment.here().check_values)
     except CannotOpen:
         return False
     return True

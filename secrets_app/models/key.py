@@ -249,7 +249,7 @@ class Key(models.Model):
 
     def _seal(self, value: Plaintext, by: Actor, number: int | None = None) -> "KeyVersion":
         """An unsaved version. What must be known of the value later is noted now: nobody in this process can look again."""
-        wrapper = keyring.wrapper()
+        wrapper = keyring.wrapper(self.master_key.kms_instance.uri)
         if wrapper.kek_id != self.master_key.kek_id:
             raise CannotSeal(
                 _("The keyring in the data folder is not the one this deployment was set up with. Restore kms/ from your backup.")
@@ -377,7 +377,7 @@ def _search_text(name: str, description: str) -> str:
 
 
 def _only_master_key() -> MasterKey:
-    if (master_key := MasterKey.objects.order_by("pk").first()) is None:
+    if (master_key := MasterKey.objects.select_related("kms_instance").order_by("pk").first()) is None:
         raise CannotSeal(_("No master key is set up. Run `manage.py up`, or `manage.py prepare` in production."))
     return master_key
 
