@@ -1,0 +1,189 @@
+"""How a view answers, and what surrounds every page."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render, resolve_url
+from django.urls import NoReverseMatch, reverse
+from django.utils.cache import patch_vary_headers
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from gateway.models.node import ControlPlane, Node, Publication
+from secrets_app.access import ROLES
+from secrets_app.actor import Actor
+from secrets_app.models import Region
+
+NOTICE = "notice"  # the session's slot for one sentence about what was just done
+
+
+def page(request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200) -> HttpResponse:
+    """The whole page, or `_template` beside it when htmx asks for a part. `part` in the context says which."""
+    part = wants_part(request)
+    if part:
+        folder, _slash, name = template.rpartition("/")
+        template = f"{folder}/_{name}"
+    response = render(request, template, {**(context or {}), "part": part, "failed": status >= 400}, status=status)
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
+
+
+def wants_part(request: HttpRequest) -> bool:
+    """htmx names the element it will fill; a restored history entry and a followed redirect fill the whole body."""
+    headers = request.headers
+    return headers.get("HX-Request") == "true" and "HX-Target" in headers and headers.get("HX-History-Restore-Request") != "true"
+
+
+def see_other(request: HttpRequest, to: Any, *args: Any, notice: str = "", **kwargs: Any) -> HttpResponse:
+    """After a deed: 303, or for htmx 204 and HX-Location in place of the form's own history entry. `notice`: one sentence for the next page."""
+    url = resolve_url(to, *args, **kwargs)
+    if notice:
+        request.session[NOTICE] = str(notice)
+    if request.headers.get("HX-Request") == "true":
+        # The form's address was pushed when it opened; Back must not lead to the sent form.
+        location = json.dumps({"path": url, "push": "false", "replace": "true"})
+        response = HttpResponse(status=204, headers={"HX-Location": location})
+    else:
+        response = HttpResponse(status=303, headers={"Location": url})
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One entry of the side navigation: shown when its address exists and the actor may open it."""
+
+    label: Promise
+    icon: str
+    url_name: str
+    permission: str
+    in_region: bool = True
+
+
+_NAVIGATION: tuple[tuple[Promise, tuple[_Place, ...]], ...] = (
+    (
+        _("Gateway"),
+        (
+            _Place(_("Instance"), "server", "instance-list", "instance.view"),
+            _Place(_("Consumers"), "users-round", "consumer-list", "consumer.view"),
+            _Place(_("Key"), "key-round", "key-list", "key.view"),
+        ),
+    ),
+    (_("Observe"), (_Place(_("Audit log"), "scroll-text", "audit-list", "audit.view", in_region=False),)),
+    (_("Organization"), (_Place(_("Settings"), "settings-2", "settings", "settings.view", in_region=False),)),
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    label: str
+    url: str
+    icon: str = ""
+    current: bool = False
+    hint: str = ""
+
+
+class Surroundings:
+    """What base.html shows around a page. Nothing here is asked of the database before a whole page asks for it."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def actor(self) -> Actor | None:
+        """Also on an error page that was made before the door asked who comes."""
+        actor: Actor | None = getattr(self._request, "actor", None)
+        user = getattr(self._request, "user", None)
+        return actor or (user.as_actor() if user is not None and user.is_authenticated else None)
+
+    @cached_property
+    def _regions(self) -> list[Region]:
+        return list(Region.visible_to(self.actor)) if self.actor else []
+
+    @cached_property
+    def region(self) -> Region | None:
+        """The one in the address; on pages without one, the first, so that the navigation leads somewhere."""
+        return getattr(self._request, "region", None) or (self._regions[0] if self._regions else None)
+
+    @cached_property
+    def regions(self) -> list[Link]:
+        """Each leads to this same page in another region; from pages without a region, to that region's overview."""
+        here: Region | None = getattr(self._request, "region", None)
+        rest = self._request.path[len(here.name) + 2 :] if here else ""
+        return [Link(region.title, f"/{region.name}/{rest}", current=region == here, hint=region.name) for region in self._regions]
+
+    @cached_property
+    def home(self) -> str:
+        return f"/{self.region.name}/" if self.region else "/"
+
+    @cached_property
+    def navigation(self) -> list[tuple[str, list[Link]]]:
+        groups = [(str(label), [link for place in places if (link := self._link(place))]) for label, places in _NAVIGATION]
+        return [(label, links) for label, links in groups if links]
+
+    def _link(self, place: _Place) -> Link | None:
+        if self.actor is None or not self.actor.may(place.permission) or (place.in_region and self.region is None):
+            return None
+        try:
+            url = reverse(place.url_name, args=[self.region.name] if place.in_region and self.region else [])
+        except NoReverseMatch:  # not built yet: absent
+            return None
+        return Link(str(place.label), url, place.icon, current=self._request.path.startswith(url))
+
+    @cached_property
+    def theme(self) -> str:
+        return getattr(getattr(self._request, "user", None), "theme", "auto")
+
+    @cached_property
+    def roles(self) -> list[str]:
+        held = self.actor.roles if self.actor else frozenset()
+        return [str(label) for role, (label, _text) in ROLES.items() if role in held]
+
+    @cached_property
+    def notice(self) -> str:
+        """Read once: it is about what was just done."""
+        session = getattr(self._request, "session", None)
+        return session.pop(NOTICE, "") if session is not None and NOTICE in session else ""
+
+    @cached_property
+    def pulse(self) -> "Pulse | None":
+        may_see = self.actor is not None and self.region is not None and self.actor.may("instance.view")
+        return Pulse.of(self.region) if may_see and self.region else None
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """The gateways of a region in one line: how many nodes serve the latest published state. Three queries."""
+
+    tone: str
+    title: str
+    text: str
+
+    @classmethod
+    def of(cls, region: Region) -> "Pulse":
+        nodes = list(Node.objects.filter(instance__region=region).values_list("connected", "in_effect_seq", "in_effect_at"))
+        if not nodes:
+            return cls("", gettext("No gateway yet"), gettext("Join a node to an instance."))
+        if not ControlPlane.is_up():
+            return cls("warn", gettext("Control plane is down"), gettext("Gateways keep serving; changes wait."))
+        published = Publication.objects.filter(region=region).first() or Publication(region=region)
+        serving = sum(connected and seq >= published.seq for connected, seq, _at in nodes)
+        if published.refused_seq > published.seq:
+            return cls("bad", gettext("A change was refused"), gettext("Gateways serve the last good state."))
+        if serving < len(nodes):
+            title = gettext("%(done)d of %(all)d nodes in sync") % {"done": serving, "all": len(nodes)}
+            away = sum(not connected for connected, _seq, _at in nodes)
+            text = ngettext("%(n)d is not connected.", "%(n)d are not connected.", away) % {"n": away} if away else gettext("A change is on its way.")
+            return cls("warn" if away else "info", title, text)
+        title = ngettext("%(n)d node in sync", "%(n)d nodes in sync", len(nodes)) % {"n": len(nodes)}
+        return cls("ok", title, gettext("Every change is in effect."))
+
+
+def surroundings(request: HttpRequest) -> dict[str, Any]:
+    around = Surroundings(request)
+    return {"around": around, "actor": getattr(request, "actor", None), "region": getattr(request, "region", None)}

@@ -1,0 +1,49 @@
+"""Errors in words: what happened and what to do. Each works whole, as a part for htmx, and before anybody is known to have come."""
+
+from django.http import HttpRequest, HttpResponse
+from django.template import loader
+from django.utils.translation import gettext_lazy as _
+
+from console.pages import page
+from secrets_app.access import ACTIONS
+from secrets_app.errors import NotFound, VaultError
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return page(request, "errors/400.html", status=400)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The form was made in another session, or cookies are off."""
+    return page(request, "errors/403.html", {"expired": True}, status=403)
+
+
+def forbidden(request: HttpRequest, permission: str = "") -> HttpResponse:
+    return page(request, "errors/403.html", {"permission": permission if permission in ACTIONS else ""}, status=403)
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's own handler403."""
+    return forbidden(request)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Also for what exists but may not be seen: the two look alike."""
+    return page(request, "errors/404.html", status=404)
+
+
+def too_large(request: HttpRequest) -> HttpResponse:
+    return page(request, "errors/413.html", status=413)
+
+
+def refused(request: HttpRequest, error: VaultError) -> HttpResponse:
+    """What the vault refused, where the view did not answer it inside its own form."""
+    if isinstance(error, NotFound):
+        return not_found(request)
+    title = _("This could not be done now") if error.status >= 500 else _("This could not be done")
+    return page(request, "errors/refused.html", {"error": error, "title": title}, status=error.status)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Static: whatever broke may break the surroundings too."""
+    return HttpResponse(loader.render_to_string("errors/500.html"), status=500)

@@ -1,0 +1,232 @@
+/* The console's only script of its own. Every page works without it; every word it shows comes from a template. */
+(() => {
+  "use strict";
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const panel = () => $("#panel");
+  const words = () => document.body.dataset;
+
+  /* Menus are <details>: a click elsewhere or Escape closes them, and Escape gives the focus back. */
+  addEventListener("click", (e) => $$("details.menu[open]").forEach((menu) => menu.contains(e.target) || (menu.open = false)));
+  addEventListener("keydown", (e) => {
+    const menu = e.key === "Escape" && e.target.closest?.("details.menu[open]");
+    if (menu) { menu.open = false; $("summary", menu).focus(); }
+  });
+
+  /* ── Copy, show, download ── */
+  const textOf = (button) => (button.dataset.copyFrom ? document.getElementById(button.dataset.copyFrom).value : button.dataset.copy);
+  async function copy(button) {
+    const said = button.parentElement.querySelector("[role=status]");
+    try {
+      await navigator.clipboard.writeText(textOf(button));
+    } catch {
+      // Without a secure context there is no clipboard: select the text, so that Ctrl-C is all that is left to do.
+      const field = document.getElementById(button.dataset.copyFrom);
+      field?.focus(); field?.select();
+      said.textContent = said.dataset.failed;
+      return;
+    }
+    said.textContent = said.dataset.done;
+    setTimeout(() => (said.textContent = ""), 2600);
+    stored(button);
+  }
+  function show(button) {
+    const field = $("input, textarea", button.parentElement), shown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", shown);
+    if (field.localName === "input") field.type = shown ? "text" : "password";
+  }
+  function download(button) {
+    const url = URL.createObjectURL(new Blob([`${button.dataset.name}=${textOf(button)}\n`], { type: "text/plain" }));
+    Object.assign(document.createElement("a"), { href: url, download: ".env" }).click();
+    URL.revokeObjectURL(url);
+    stored(button);
+  }
+  addEventListener("click", (e) => {
+    const button = e.target.closest("[data-copy], [data-copy-from], [data-show], [data-download]");
+    if (!button) return;
+    if ("show" in button.dataset) show(button);
+    else if ("download" in button.dataset) download(button);
+    else copy(button);
+  });
+
+  /* ── A value shown once: it cannot be left before it was copied, saved, or said to be stored ── */
+  const guard = () => $("[data-once]:not([data-stored])");
+  function stored(within) {
+    const once = within.closest("[data-once]");
+    if (once) { once.dataset.stored = ""; $("[data-once-done]", once.closest(".sheet"))?.removeAttribute("aria-disabled"); }
+  }
+  function remind() {
+    const once = guard(), box = $("[data-once-stored]", once);
+    $("[data-once-reminder]", once).hidden = false;
+    box.focus();
+  }
+  addEventListener("change", (e) => {
+    if (!e.target.matches("[data-once-stored]")) return;
+    if (e.target.checked) return stored(e.target);
+    delete e.target.closest("[data-once]").dataset.stored;
+    $("[data-once-done]")?.setAttribute("aria-disabled", "true");
+  });
+  addEventListener("click", (e) => { if (e.target.closest("[data-once-done]") && guard()) { e.preventDefault(); remind(); } });
+  addEventListener("beforeunload", (e) => { if (guard()) e.preventDefault(); });
+
+  /* ── The panel: its address is pushed; closing it goes back to the address below ──
+     trail[0] is the page below, the others are the panel's addresses; at says where in it we are. */
+  let opener, typed, title, trail = [], at = 0, pushing = false, leaving = false, asked = false, done = false;
+  const snapshot = (form) => form && JSON.stringify([...new FormData(form)].map(([name, value]) => [name, String(value)]));
+  const dirty = () => { const form = $("form.sheet", panel()); return !asked && form && typed !== undefined && snapshot(form) !== typed; };
+
+  function open() {
+    if (!panel().open) { title = document.title; panel().showModal(); }
+    const heading = $("#panel-title", panel()), errors = $(".errors", panel());
+    if (heading) document.title = `${errors ? words().error : ""}${heading.textContent.trim()} · Latchkey`;
+    const first = errors || $("[autofocus]", panel()) || $$(".panel-body :is(input, select, textarea):not([type=hidden], [readonly], :disabled)", panel()).find((field) => field.checkVisibility()) || heading;
+    first?.focus();
+  }
+  function shut() {
+    if (!panel().open) return;
+    document.title = title;
+    panel().close();
+    panel().replaceChildren();
+    trail = []; at = 0; typed = undefined; asked = leaving = false;
+    if (done) return location.reload(); // the page below was drawn before the deed
+    (opener?.isConnected ? opener : $("#main")).focus();
+  }
+  function leave() {
+    if (guard()) return remind();
+    if (dirty()) return $("#discard").showModal();
+    if (!at) return shut();
+    leaving = true;
+    history.go(-at);
+  }
+  addEventListener("popstate", (e) => {
+    if (!panel()?.open) return;
+    e.stopImmediatePropagation(); // or htmx would fetch the page that is still standing below
+    if (!leaving && (guard() || dirty())) {
+      history.go(1);
+      addEventListener("popstate", (back) => back.stopImmediatePropagation(), { capture: true, once: true });
+      return guard() ? remind() : $("#discard").showModal();
+    }
+    at = Math.max(trail.lastIndexOf(location.href), 0);
+    if (at) htmx.ajax("GET", location.href, { target: "#panel" });
+    else shut();
+  }, { capture: true });
+  addEventListener("click", (e) => {
+    const dialog = e.target.closest("dialog");
+    if (e.target.closest("[data-close]") && dialog === panel() && dialog.open) { e.preventDefault(); leave(); }
+    else if (e.target === panel()) { const box = panel().getBoundingClientRect(); if (e.clientX < box.left || e.clientX > box.right || e.clientY < box.top || e.clientY > box.bottom) leave(); }
+    else if (e.target.closest("[data-discard]")) { $("#discard").close(); asked = true; leave(); }
+    else if (e.target.closest("[data-keep]")) $("#discard").close();
+  });
+  addEventListener("keydown", (e) => { if (e.key === "Escape" && !e.defaultPrevented && panel()?.open && !$("#discard").open) { e.preventDefault(); leave(); } });
+  addEventListener("cancel", (e) => { if (e.target === panel()) { e.preventDefault(); leave(); } }, { capture: true }); // a phone's back gesture
+
+  /* ── htmx ── */
+  const into = (e) => panel()?.contains(e.target); // after a swap the event is the new element's
+  addEventListener("htmx:configRequest", (e) => {
+    if (e.target.matches("[role=combobox]")) e.detail.parameters = { q: e.target.value };
+  });
+  addEventListener("htmx:beforeRequest", (e) => {
+    const { elt, target } = e.detail;
+    $$("[data-trouble]").forEach((trouble) => trouble.remove());
+    (e.detail.requestConfig.triggeringEvent?.submitter || elt).setAttribute("aria-busy", "true");
+    if (target === panel() && !panel().open) { opener = elt.closest("details.menu")?.firstElementChild || elt; trail = [location.href]; at = 0; }
+  });
+  addEventListener("htmx:afterRequest", (e) => (e.detail.requestConfig.triggeringEvent?.submitter || e.detail.elt).removeAttribute("aria-busy"));
+  addEventListener("htmx:beforeOnLoad", (e) => {
+    // The session ended and the answer is the sign-in page: it takes the whole window, and comes back to this address.
+    const path = words().signIn, answered = new URL(e.detail.xhr.responseURL || location.href);
+    if (path && answered.pathname === path && location.pathname !== path) {
+      e.preventDefault();
+      asked = true;
+      location.assign(`${path}?next=${encodeURIComponent(location.pathname + location.search)}`);
+    }
+  });
+  addEventListener("htmx:beforeHistoryUpdate", (e) => (pushing = panel()?.contains(e.detail.target) && e.detail.history.type === "push"));
+  addEventListener("htmx:pushedIntoHistory", () => {
+    if (!pushing) return;
+    trail = [...trail.slice(0, at + 1), location.href];
+    at = trail.length - 1;
+  });
+  addEventListener("htmx:afterSwap", (e) => {
+    if (e.detail.target === document.body) { trail = []; at = 0; typed = undefined; $("#main")?.focus(); }
+    else if (into(e) && e.target !== panel() && !e.target.closest("[role=listbox]")) {
+      done ||= e.detail.requestConfig.verb === "post" && e.detail.xhr.status < 400;
+      if (e.target.matches(".sheet")) open();
+    } else if (e.target.matches(".sheet")) $(".errors", e.target)?.focus();
+  });
+  addEventListener("htmx:afterSettle", (e) => {
+    if (into(e) && e.target.matches("form.sheet")) typed = $(".errors", e.target) ? "" : snapshot(e.target);
+  });
+  function trouble(text) {
+    const note = $("#trouble").content.firstElementChild.cloneNode(true);
+    $("[data-text]", note).textContent = text;
+    (panel().open ? $(".panel-body", panel()) || panel() : $(".wrap") || $("main")).prepend(note);
+  }
+  addEventListener("htmx:sendError", () => trouble(words().unreachable));
+  addEventListener("htmx:timeout", () => trouble(words().unreachable));
+  addEventListener("htmx:responseError", (e) => trouble(e.detail.xhr.status === 404 ? words().gone : words().failed));
+
+  /* ── Combobox: WAI-ARIA APG "editable combobox with list autocomplete", manual selection. htmx fills the list. ── */
+  class Combo {
+    constructor(root) {
+      this.root = root; this.input = $("input", root); this.box = $(".listbox", root); this.list = $("[role=listbox]", root);
+      this.said = $("[role=status]", root); this.at = -1;
+      for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": this.list.id })) this.input.setAttribute(name, value);
+      this.input.addEventListener("keydown", (e) => this.key(e));
+      this.input.addEventListener("input", () => this.open());
+      this.input.addEventListener("click", () => this.open());
+      this.input.addEventListener("blur", () => this.close());
+      $("[data-combo-toggle]", root).addEventListener("click", () => { this.input.focus(); this.isOpen ? this.close() : this.open(); });
+      root.addEventListener("pointerdown", (e) => e.target === this.input || e.preventDefault()); // the focus stays in the field
+      this.list.addEventListener("click", (e) => this.pick(e.target.closest("[role=option]")));
+      this.list.addEventListener("htmx:afterSwap", () => { this.mark(-1); this.say(); });
+    }
+    get options() { return $$("[role=option]", this.list); }
+    get isOpen() { return !this.box.hidden; }
+    open() {
+      if (this.isOpen) return;
+      this.box.hidden = false;
+      this.input.setAttribute("aria-expanded", "true");
+      if (!this.loaded) { this.loaded = true; htmx.trigger(this.input, "combo:load"); }
+      if (innerWidth < 768) this.root.closest(".field")?.scrollIntoView({ block: "start" });
+    }
+    close() { this.box.hidden = true; this.input.setAttribute("aria-expanded", "false"); this.mark(-1); this.said.textContent = ""; }
+    mark(at) {
+      const options = this.options;
+      this.at = at;
+      options.forEach((option, n) => option.setAttribute("aria-selected", n === at));
+      if (options[at]) { this.input.setAttribute("aria-activedescendant", options[at].id); options[at].scrollIntoView({ block: "nearest" }); }
+      else this.input.removeAttribute("aria-activedescendant");
+    }
+    say() {
+      const n = this.options.length, { none, one, many } = this.said.dataset;
+      if (this.isOpen) this.said.textContent = n === 0 ? none : n === 1 ? one : many.replace("#", n);
+    }
+    pick(option) {
+      if (!option || option.ariaDisabled === "true") return;
+      this.input.value = option.dataset.value;
+      this.close();
+      this.loaded = false;
+      this.input.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    key(e) {
+      const n = this.options.length;
+      if (e.key === "ArrowDown" || e.key === "ArrowUp") {
+        e.preventDefault();
+        if (!this.isOpen) { this.open(); if (e.altKey) return; }
+        else if (e.altKey && e.key === "ArrowUp") return this.close();
+        if (n) this.mark(e.key === "ArrowDown" ? (this.at + 1) % n : (Math.max(this.at, 0) - 1 + n) % n);
+      } else if (e.key === "Enter" && this.isOpen) {
+        e.preventDefault(); // in a list, Enter chooses; it must not send the form
+        this.at >= 0 ? this.pick(this.options[this.at]) : this.close();
+      } else if (e.key === "Escape" && this.isOpen) {
+        e.preventDefault(); // first the list, then the panel
+        this.close();
+      } else if (["Home", "End", "ArrowLeft", "ArrowRight"].includes(e.key)) this.mark(-1);
+      else if (e.key === "Tab") this.close();
+    }
+  }
+  const boot = (root) => $$("[data-combo]", root).concat(root.matches?.("[data-combo]") ? root : []).forEach((combo) => (combo.combo ||= new Combo(combo)));
+  addEventListener("DOMContentLoaded", () => boot(document));
+  addEventListener("htmx:load", (e) => boot(e.detail.elt));
+})();
