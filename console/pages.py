@@ -14,7 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.node import ControlPlane, Node, Publication
+from gateway.delivery import Delivery
+from gateway.models.node import Publication
 from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.models import Region
@@ -39,8 +40,11 @@ def wants_part(request: HttpRequest) -> bool:
     return headers.get("HX-Request") == "true" and "HX-Target" in headers and headers.get("HX-History-Restore-Request") != "true"
 
 
-def see_other(request: HttpRequest, to: Any, *args: Any, notice: str = "", **kwargs: Any) -> HttpResponse:
-    """After a deed: 303, or for htmx 204 and HX-Location in place of the form's own history entry. `notice`: one sentence for the next page."""
+def see_other(request: HttpRequest, to: Any, *args: Any, notice: str | Promise = "", **kwargs: Any) -> HttpResponse:
+    """After a deed: 303, or for htmx 204 and HX-Location, which takes the place of the form in the history.
+
+    `notice` is one sentence about what was done, for the next page. It stands in the session: never a value.
+    """
     url = resolve_url(to, *args, **kwargs)
     if notice:
         request.session[NOTICE] = str(notice)
@@ -166,22 +170,22 @@ class Pulse:
 
     @classmethod
     def of(cls, region: Region) -> "Pulse":
-        nodes = list(Node.objects.filter(instance__region=region).values_list("connected", "in_effect_seq", "in_effect_at"))
-        if not nodes:
+        delivery = Delivery.of(region)
+        if not (total := len(delivery.nodes)):
             return cls("", gettext("No gateway yet"), gettext("Join a node to an instance."))
-        if not ControlPlane.is_up():
+        if not delivery.control_plane_up:
             return cls("warn", gettext("Control plane is down"), gettext("Gateways keep serving; changes wait."))
         published = Publication.objects.filter(region=region).first() or Publication(region=region)
-        serving = sum(connected and seq >= published.seq for connected, seq, _at in nodes)
-        if published.refused_seq > published.seq:
+        if published.refused_seq > published.seq or delivery.effect(published.seq).refused:
             return cls("bad", gettext("A change was refused"), gettext("Gateways serve the last good state."))
-        if serving < len(nodes):
-            title = gettext("%(done)d of %(all)d nodes in sync") % {"done": serving, "all": len(nodes)}
-            away = sum(not connected for connected, _seq, _at in nodes)
-            text = ngettext("%(n)d is not connected.", "%(n)d are not connected.", away) % {"n": away} if away else gettext("A change is on its way.")
-            return cls("warn" if away else "info", title, text)
-        title = ngettext("%(n)d node in sync", "%(n)d nodes in sync", len(nodes)) % {"n": len(nodes)}
-        return cls("ok", title, gettext("Every change is in effect."))
+        if away := total - delivery.connected:
+            text = ngettext("%(n)d is not connected.", "%(n)d are not connected.", away) % {"n": away}
+            return cls("warn", gettext("%(done)d of %(all)d nodes in sync") % {"done": total - away, "all": total}, text)
+        if (done := delivery.effect(published.seq).done) < total:
+            return cls(
+                "info", gettext("%(done)d of %(all)d nodes in sync") % {"done": done, "all": total}, gettext("A change is on its way.")
+            )
+        return cls("ok", ngettext("%(n)d node in sync", "%(n)d nodes in sync", total) % {"n": total}, gettext("Every change is in effect."))
 
 
 def surroundings(request: HttpRequest) -> dict[str, Any]:
