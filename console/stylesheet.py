@@ -6,13 +6,13 @@ from hashlib import sha256
 
 from django.conf import settings
 
-_FOLDER = settings.BASE_DIR / "static" / "css"
+FOLDER = settings.BASE_DIR / "static" / "css"
 _FRAME = ("tokens.css", "base.css", "layout.css")
-FILES = (*_FRAME, *sorted(f"components/{file.name}" for file in (_FOLDER / "components").glob("*.css")), "utilities.css")
+FILES = (*_FRAME, *sorted(f"components/{file.name}" for file in (FOLDER / "components").glob("*.css")), "utilities.css")
 
 
 def joined() -> bytes:
-    return b"\n".join((_FOLDER / name).read_bytes() for name in FILES)
+    return b"\n".join((FOLDER / name).read_bytes() for name in FILES)
 
 
 def compressed() -> bytes:

@@ -138,8 +138,10 @@ def opens(to: str, *args: Any) -> SafeString:
 
 
 @register.inclusion_tag("components/_field.html")
-def field(bound: BoundField, hint: str = "", mono: bool = False, placeholder: str = "") -> dict[str, Any]:
+def field(bound: BoundField, hint: str = "", mono: bool = False, placeholder: str = "", needed: bool = False) -> dict[str, Any]:
     """{% field form.name hint="..." mono=True %}: label, control, hint and errors, wired for assistive technology.
+
+    `needed=True` in a branch: required where it shows, so not "(optional)".
 
     Text, number, select, textarea and a single checkbox. Radios: components/_choice.html; values that must never be rendered:
     components/_secret_input.html; a key's name: components/_combobox.html.
@@ -159,7 +161,13 @@ def field(bound: BoundField, hint: str = "", mono: bool = False, placeholder: st
             }
         if placeholder:
             attributes["placeholder"] = placeholder
-    return {"field": bound, "hint": hint, "control": bound.as_widget(attrs=attributes), "checkbox": isinstance(widget, CheckboxInput)}
+    return {
+        "field": bound,
+        "hint": hint,
+        "control": bound.as_widget(attrs=attributes),
+        "checkbox": isinstance(widget, CheckboxInput),
+        "needed": needed,
+    }
 
 
 @register.simple_tag

@@ -72,7 +72,7 @@
   /* ── The panel: its address is pushed; closing it goes back to the address below ──
      trail[0] is the page below, the others are the panel's addresses; at says where in it we are. */
   let opener, typed, title, trail = [], at = 0, pushing = false, leaving = false, asked = false, done = false;
-  const snapshot = (form) => form && JSON.stringify([...new FormData(form)].map(([name, value]) => [name, String(value)]));
+  const snapshot = (form) => form.matches("form") && JSON.stringify([...new FormData(form)].map(([name, value]) => [name, String(value)]));
   const dirty = () => { const form = $("form.sheet", panel()); return !asked && form && typed !== undefined && snapshot(form) !== typed; };
 
   function open() {
@@ -121,7 +121,6 @@
   addEventListener("cancel", (e) => { if (e.target === panel()) { e.preventDefault(); leave(); } }, { capture: true }); // a phone's back gesture
 
   /* ── htmx ── */
-  const into = (e) => panel()?.contains(e.target); // after a swap the event is the new element's
   addEventListener("htmx:configRequest", (e) => {
     if (e.target.matches("[role=combobox]")) e.detail.parameters = { q: e.target.value };
   });
@@ -147,15 +146,19 @@
     trail = [...trail.slice(0, at + 1), location.href];
     at = trail.length - 1;
   });
+  // Filled (innerHTML) the event is the panel's; replaced (outerHTML) it is the new sheet's.
+  const sheetOf = (e) => (e.target === panel() ? $(".sheet", panel()) : e.target.matches?.(".sheet") ? e.target : null);
   addEventListener("htmx:afterSwap", (e) => {
-    if (e.detail.target === document.body) { trail = []; at = 0; typed = undefined; $("#main")?.focus(); }
-    else if (into(e) && e.target !== panel() && !e.target.closest("[role=listbox]")) {
-      done ||= e.detail.requestConfig.verb === "post" && e.detail.xhr.status < 400;
-      if (e.target.matches(".sheet")) open();
-    } else if (e.target.matches(".sheet")) $(".errors", e.target)?.focus();
+    if (e.target === document.body) { trail = []; at = 0; typed = undefined; done = false; $("#main")?.focus(); return; }
+    const sheet = sheetOf(e);
+    if (!sheet) return;
+    if (!panel().contains(sheet)) return $(".errors", sheet)?.focus();
+    done ||= e.detail.requestConfig.verb === "post" && e.detail.xhr.status < 400;
+    open();
   });
   addEventListener("htmx:afterSettle", (e) => {
-    if (into(e) && e.target.matches("form.sheet")) typed = $(".errors", e.target) ? "" : snapshot(e.target);
+    const sheet = sheetOf(e);
+    if (sheet && panel().contains(sheet)) typed = $(".errors", sheet) ? "" : snapshot(sheet);
   });
   function trouble(text) {
     const note = $("#trouble").content.firstElementChild.cloneNode(true);
@@ -167,6 +170,9 @@
   addEventListener("htmx:responseError", (e) => trouble(e.detail.xhr.status === 404 ? words().gone : words().failed));
 
   /* ── Combobox: WAI-ARIA APG "editable combobox with list autocomplete", manual selection. htmx fills the list. ── */
+  let pressed = false;
+  addEventListener("pointerdown", () => (pressed = true), { capture: true });
+  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => (pressed = false), { capture: true });
   class Combo {
     constructor(root) {
       this.root = root; this.input = $("input", root); this.box = $(".listbox", root); this.list = $("[role=listbox]", root);
@@ -175,7 +181,8 @@
       this.input.addEventListener("keydown", (e) => this.key(e));
       this.input.addEventListener("input", () => this.open());
       this.input.addEventListener("click", () => this.open());
-      this.input.addEventListener("blur", () => this.close());
+      // A press that leaves the field ends on what it began on: the list must not move the page in between.
+      this.input.addEventListener("blur", () => (pressed ? addEventListener("pointerup", () => setTimeout(() => this.close()), { once: true }) : this.close()));
       $("[data-combo-toggle]", root).addEventListener("click", () => { this.input.focus(); this.isOpen ? this.close() : this.open(); });
       root.addEventListener("pointerdown", (e) => e.target === this.input || e.preventDefault()); // the focus stays in the field
       this.list.addEventListener("click", (e) => this.pick(e.target.closest("[role=option]")));
