@@ -1,44 +1,82 @@
-"""Signing in by username and password, through allauth. Nobody signs up; an administrator makes people (README, "People")."""
+"""Signing in by username and password, through allauth. Nobody signs up; an administrator makes people (README, "Commands")."""
 
-from typing import Any
+import unicodedata
+from typing import Any, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.views import LoginView, LogoutView
+from django.contrib.auth import authenticate
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from console.middleware import peer_address
 from secrets_app.actor import Actor
 from secrets_app.models import User
 from secrets_app.models.audit import record_refusal
 
+TOO_MANY = "too_many_login_attempts"
+
 
 class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
-    """No sign-up, and an audit entry for each sign-in, sign-out and refusal."""
+    """No sign-up, one answer for every wrong pair of name and password, and an audit entry for each sign-in, sign-out and refusal."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": _("The username or the password is wrong."),
+        TOO_MANY: _("Too many sign-ins failed. Wait five minutes, then try again."),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
+    def is_ajax(self, request: HttpRequest) -> bool:
+        """Never: allauth's answer in JSON repeats what was typed, the password too."""
+        return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return peer_address(request) or "unknown"
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        try:
+            super().pre_authenticate(request, **credentials)
+        except ValidationError:
+            self._record_failure(request, credentials)
+            raise
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """allauth's own lets an inactive person with the right password through to a page that says so: a way to test passwords."""
+        self.pre_authenticate(request, **credentials)
+        user = authenticate(request, **credentials)
+        if not isinstance(user, User):
+            self._record_failure(request, credentials)
+            return None
+        self._rollback_login_failed_rl_usage()
+        return user
+
     def login(self, request: HttpRequest, user: User) -> None:
+        user.sign_in(by=_named(request, user))  # first, so that nobody is in without an entry
         super().login(request, user)
-        user.sign_in(by=user.as_actor(peer_address(request)))
 
     def logout(self, request: HttpRequest) -> None:
         if isinstance(request.user, User):
-            request.user.sign_out(by=request.user.as_actor(peer_address(request)))
+            request.user.sign_out(by=_named(request, request.user))
         super().logout(request)
 
-    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> NoReturn:
+        raise AssertionError("authenticate() lets no inactive person through")
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Under which failures are counted: the name as the look-up compares it, and not, as allauth has it, the Host header as well,
+        whose port the caller may choose anew for each try."""
+        return unicodedata.normalize("NFKC", credentials.get("username", "")).casefold()
+
+    def _record_failure(self, request: HttpRequest, credentials: dict[str, Any]) -> None:
         # A name that is nobody's may be a password typed into the wrong field: it is not written down.
-        known = User.objects.filter(username=credentials.get("username", "")).first()
-        name = known.username if known else "unknown"
-        record_refusal(
-            Actor(name=name, roles=frozenset(), user_id=known.pk if known else None, address=peer_address(request)), "user.sign_in"
-        )
+        user = User.objects.filter(username__iexact=credentials.get("username", "")).first()
+        name, pk = (user.username, user.pk) if user else ("unknown", None)
+        request_id: str = request.request_id  # type: ignore[attr-defined]
+        record_refusal(Actor(name, frozenset(), pk, peer_address(request), request_id), "user.sign_in")
 
 
-class SignIn(LoginView):  # type: ignore[misc]
-    template_name = "account/sign_in.html"
-
-
-class SignOut(LogoutView):  # type: ignore[misc]
-    template_name = "account/sign_out.html"
+def _named(request: HttpRequest, user: User) -> Actor:
+    request_id: str = request.request_id  # type: ignore[attr-defined]
+    return user.as_actor(peer_address(request), request_id)

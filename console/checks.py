@@ -1,0 +1,67 @@
+"""What is configured so that it will go wrong, said at start (`manage.py check`; `--deploy` says more)."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as Caution
+from django.db import connection
+
+from secrets_app import keyring
+from secrets_app.errors import CannotSeal
+from secrets_app.kms import builtin
+
+_LOOPBACK = {"localhost", "127.0.0.1", "[::1]", "::1", ".localhost"}
+_WAL_RESET_MENDED = (3, 51, 3)
+
+
+@register(Tags.security)
+def debug_stays_at_home(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Debug pages show settings and local variables, a key's value among them."""
+    if not settings.DEBUG or not _public_hosts():
+        return []
+    hint = "Unset CONSOLE_DEBUG, or let CONSOLE_ALLOWED_HOSTS name this machine alone."
+    return [Error(f"Debug pages would be shown to callers of {_public_hosts()[0]}.", hint=hint, id="latchkey.E001")]
+
+
+@register(Tags.security)
+def keyring_is_whole(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Told once a keyring was made. The web process needs the public half alone, the control plane both (README, "In production")."""
+    folder = keyring.folder()
+    if not folder.exists():
+        return []
+    found: list[CheckMessage] = []
+    try:
+        keyring.wrapper(keyring.BUILTIN)
+        keyring.fingerprint_key()
+    except CannotSeal as refused:
+        found.append(Caution(f"No new value can be stored. {refused.message}", id="latchkey.W001"))
+    private = folder / builtin.PRIVATE
+    if private.exists() and private.stat().st_mode & 0o077:
+        found.append(Caution(f"Others on this machine may open {private}.", hint=f"chmod 600 {private}", id="latchkey.W002"))
+    return found
+
+
+@register(Tags.security)
+def public_hosts_are_secure(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if settings.SECURE or not _public_hosts():
+        return []
+    hint = "Put TLS in front and set CONSOLE_SECURE=true and CONSOLE_TRUSTED_ORIGINS (README, In production)."
+    return [
+        Caution(f"The console answers to {_public_hosts()[0]}, and its cookies may travel in the clear.", hint=hint, id="latchkey.W003")
+    ]
+
+
+@register(Tags.database, deploy=True)
+def sqlite_is_new_enough(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if connection.vendor != "sqlite" or sqlite3.sqlite_version_info >= _WAL_RESET_MENDED:
+        return []
+    hint = "Back the database up, update SQLite, or use PostgreSQL (README, In production)."
+    text = f"SQLite {sqlite3.sqlite_version} may, very rarely, corrupt a database in WAL mode after a checkpoint race (mended in 3.51.3)."
+    return [Caution(text, hint=hint, id="latchkey.W004")]
+
+
+def _public_hosts() -> list[str]:
+    return [host for host in settings.ALLOWED_HOSTS if host not in _LOOPBACK and not host.startswith("127.")]

@@ -1,14 +1,15 @@
 """The door of the console: every address asks who comes and what they may, before its view runs. Without a declaration nobody passes."""
 
 import ipaddress
+import logging
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.cache import patch_vary_headers
+from django.shortcuts import redirect
 
 from console.views import errors
 from secrets_app.actor import Actor
@@ -19,9 +20,16 @@ from secrets_app.models.audit import record_refusal
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
+READING = frozenset({"GET", "HEAD"})
+WRITING = READING | {"POST"}
+LAST_REGION = "region"  # the session's slot for the region seen last: where "/" leads
+UNDECLARED = "undeclared"
+
+log = logging.getLogger(__name__)
+
 
 def allows(permission: str) -> Callable[[View], View]:
-    """Declare what a view needs. The middleware refuses everybody else."""
+    """Declare what a view needs; the door refuses everybody else. A view under ".view" answers GET and HEAD, any other POST as well."""
 
     def declare(view: View) -> View:
         view.permission = permission  # type: ignore[attr-defined]
@@ -31,9 +39,25 @@ def allows(permission: str) -> Callable[[View], View]:
 
 
 def public(view: View) -> View:
-    """For the few addresses that need no sign-in."""
+    """For the few addresses that need no sign-in. They answer GET and HEAD unless `takes` says more."""
     view.permission = None  # type: ignore[attr-defined]
     return view
+
+
+def takes(*methods: str) -> Callable[[View], View]:
+    """The methods of a view, where they are not those its permission implies."""
+
+    def declare(view: View) -> View:
+        view.methods = frozenset(methods)  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def methods_of(view: Any) -> frozenset[str]:
+    permission: str | None = view.permission
+    implied = READING if permission is None or permission.endswith(".view") else WRITING
+    return frozenset(getattr(view, "methods", implied))
 
 
 class BodyLimit:
@@ -43,56 +67,62 @@ class BodyLimit:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        try:
-            length = int(request.META.get("CONTENT_LENGTH") or 0)
-        except ValueError:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not (length.isascii() and length.isdigit()):
             return errors.bad_request(request)
-        if length > settings.BODY_LIMIT:
+        if int(length[:20]) > settings.BODY_LIMIT:
             return errors.too_large(request)
         return self.get_response(request)
 
 
 class Door:
-    """Sets request.actor and request.region, refuses by default, and turns what the vault refuses into a page."""
+    """Sets request.request_id, request.actor and request.region, refuses by default, and turns what the vault refuses into a page."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.request_id = uuid.uuid4().hex  # type: ignore[attr-defined]  # never the caller's: it stands in the audit log
         request.actor = None  # type: ignore[attr-defined]
         request.region = None  # type: ignore[attr-defined]
-        response = self.get_response(request)
-        if request.user.is_authenticated:
-            response.headers.setdefault("Cache-Control", "no-store")
-            patch_vary_headers(response, ["Cookie"])
+        response = errors.bad_request(request) if _holds_nul(request) else self.get_response(request)
+        response.headers["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> HttpResponseBase | None:
-        permission = getattr(view, "permission", "undeclared")
-        user = request.user
-        if isinstance(user, User):
-            request.actor = user.as_actor(peer_address(request), uuid.uuid4().hex)  # type: ignore[attr-defined]
+        permission = getattr(view, "permission", UNDECLARED)
+        request.actor = actor = _actor(request)  # type: ignore[attr-defined]
+        if permission == UNDECLARED:
+            log.error("%s declares no permission: nobody may open it.", request.resolver_match and request.resolver_match.view_name)
+            return errors.forbidden(request)
+        if request.method not in methods_of(view):
+            return errors.method_not_allowed(request, methods_of(view))
+        if request.method not in READING and request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return errors.csrf_failure(request, "another site sent it")
         if permission is None:
             return None
-        actor: Actor | None = request.actor  # type: ignore[attr-defined]
         if actor is None:
-            return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
+            return _to_sign_in(request)
         if not actor.may(permission):
-            if permission != "undeclared":
-                record_refusal(actor, permission)
+            record_refusal(actor, permission)
             return errors.forbidden(request, permission)
-        if "region" in kwargs:
-            region = Region.visible_to(actor).filter(name=kwargs.pop("region")).first()
-            if region is None:
-                return errors.not_found(request)
-            request.region = region  # type: ignore[attr-defined]
-        return None
+        return self._enter_region(request, actor, kwargs) if "region" in kwargs else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         if isinstance(exception, NotFound):
             return errors.not_found(request)
         if isinstance(exception, VaultError):
             return errors.refused(request, exception)
+        return None
+
+    def _enter_region(self, request: HttpRequest, actor: Actor, kwargs: dict[str, Any]) -> HttpResponseBase | None:
+        region = Region.visible_to(actor).filter(name=kwargs.pop("region")).first()
+        if region is None:
+            return errors.not_found(request)
+        request.region = region  # type: ignore[attr-defined]
+        if request.session.get(LAST_REGION) != region.name:
+            request.session[LAST_REGION] = region.name
         return None
 
 
@@ -102,3 +132,36 @@ def peer_address(request: HttpRequest) -> str:
         return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
     except ValueError:
         return ""
+
+
+def _actor(request: HttpRequest) -> Actor | None:
+    user = request.user
+    return user.as_actor(peer_address(request), request.request_id) if isinstance(user, User) else None  # type: ignore[attr-defined]
+
+
+def _holds_nul(request: HttpRequest) -> bool:
+    """No name, word or address of ours holds one, and PostgreSQL refuses to compare with it."""
+    return "\x00" in request.path_info or b"\x00" in unquote_to_bytes(request.META.get("QUERY_STRING", "").replace("+", " "))
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """The whole page goes to sign-in, also where htmx asked for a part of it, and comes back to where the person was."""
+    to = settings.LOGIN_URL
+    if (where := _where(request)) != "/":
+        to += "?" + urlencode({"next": where})
+    if request.headers.get("HX-Request") == "true":
+        # htmx reads this header whatever the status; a redirect it would follow, and put the sign-in page into the panel.
+        return HttpResponse(status=401, headers={"HX-Redirect": to})
+    return redirect(to)
+
+
+def _where(request: HttpRequest) -> str:
+    """The page in front of the person. What was posted is gone by then, so its address would show an empty form at best."""
+    if request.method in READING and "HX-Request" not in request.headers:
+        return request.get_full_path()
+    try:
+        page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer") or "/")
+    except ValueError:
+        return "/"
+    same = page.netloc in ("", request.get_host()) and page.path.startswith("/") and not page.path.startswith("//")
+    return (page.path + (f"?{page.query}" if page.query else "")) if same else "/"

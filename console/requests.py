@@ -11,4 +11,5 @@ class ConsoleRequest(HttpRequest):
     user: User
     actor: Actor
     region: Region
+    request_id: str
     htmx: HtmxDetails

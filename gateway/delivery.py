@@ -4,8 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.db.models import F
+
 from gateway.models import ControlPlane, Node
-from secrets_app.models import Region
+from secrets_app.access import ACTIONS
+from secrets_app.models import AuditEntry, Region
+from secrets_app.models.audit import OK
+
+_PUBLISHING = [name for name, action in ACTIONS.items() if action.publishes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +55,20 @@ class Delivery:
     def connected(self) -> int:
         """Nodes that hold a stream to a control plane that is there."""
         return sum(node.connected for node in self.nodes) if self.control_plane_up else 0
+
+
+def newest_change(region: Region) -> int:
+    """The audit entry of the last deed that its gateways have to follow; 0 when there was none."""
+    return (
+        AuditEntry.objects.filter(region_id=region.pk, action__in=_PUBLISHING, outcome=OK)
+        .order_by("-seq")
+        .values_list("seq", flat=True)
+        .first()
+        or 0
+    )
+
+
+def some_node_serves() -> bool:
+    """A node holds a stream to a control plane that is there, and has acknowledged all that its region has published."""
+    published = F("instance__region__publication__seq")
+    return ControlPlane.is_up() and Node.objects.filter(connected=True, in_effect_seq__gte=published, in_effect_seq__gt=0).exists()

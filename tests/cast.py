@@ -3,6 +3,8 @@
 from itertools import count
 from typing import Any
 
+from django.test import Client
+
 from gateway.models import Consumer, Instance, NewCredential, NewKeys, Service
 from secrets_app import setup
 from secrets_app.actor import Actor
@@ -23,6 +25,14 @@ def person(name: str) -> User:
 
 def actor(name: str) -> Actor:
     return person(name).as_actor("127.0.0.1")
+
+
+def client(name: str = "", **options: Any) -> Client:
+    """A browser with nobody signed in, or one of the cast. Options are Django's, such as enforce_csrf_checks."""
+    client = Client(**options)
+    if name:
+        client.force_login(person(name))
+    return client
 
 
 SETUP = Actor.system("tests")

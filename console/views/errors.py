@@ -1,5 +1,7 @@
 """Errors in words: what happened and what to do. Each works whole, as a part for htmx, and before anybody is known to have come."""
 
+from collections.abc import Collection
+
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 from django.utils.translation import gettext_lazy as _
@@ -36,14 +38,30 @@ def too_large(request: HttpRequest) -> HttpResponse:
     return page(request, "errors/413.html", status=413)
 
 
+def method_not_allowed(request: HttpRequest, methods: Collection[str]) -> HttpResponse:
+    text = _("This address does not take what was sent to it. Nothing was changed. Go back, reload the page and try again.")
+    response = _told(request, _("This request does not fit its address"), text, 405)
+    response.headers["Allow"] = ", ".join(sorted(methods))
+    return response
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """allauth's limit on sign-ins from one address, right or wrong."""
+    return _told(request, _("Too many requests"), _("Wait a minute, then try again."), 429)
+
+
 def refused(request: HttpRequest, error: VaultError) -> HttpResponse:
     """What the vault refused, where the view did not answer it inside its own form."""
     if isinstance(error, NotFound):
         return not_found(request)
     title = _("This could not be done now") if error.status >= 500 else _("This could not be done")
-    return page(request, "errors/refused.html", {"error": error, "title": title}, status=error.status)
+    return _told(request, title, error.message, error.status)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Static: whatever broke may break the surroundings too."""
     return HttpResponse(loader.render_to_string("errors/500.html"), status=500)
+
+
+def _told(request: HttpRequest, title: object, message: object, status: int) -> HttpResponse:
+    return page(request, "errors/refused.html", {"title": title, "message": message}, status=status)

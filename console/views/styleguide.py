@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from console.middleware import allows
+from console.middleware import allows, takes
 from console.pages import page, see_other
 from console.templatetags.ui import May
 from gateway.delivery import Effect
@@ -90,6 +90,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     return page(request, "styleguide/styleguide.html", context)
 
 
+@takes("GET", "HEAD", "POST")
 @allows("overview.view")
 def scene(request: HttpRequest, name: str) -> HttpResponse:
     """The panels, each at an address of its own, as the real ones are."""

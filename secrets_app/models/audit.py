@@ -1,29 +1,30 @@
 """The audit log, and the deed that writes it: one transaction holds a change and its entry, so neither exists without the other.
 
-Entries form a SHA-256 chain: hash = SHA-256(prev_hash || canonical JSON of the entry). The one head row is locked last, so `seq`
-has no gaps and the chain cannot fork. The log is also the outbox: the control plane follows `seq` and acts on entries that publish.
+Entries form a SHA-256 chain (secrets_app/chain.py). The one head row is locked last, so `seq` has no gaps and the chain cannot
+fork. The log is also the outbox: the control plane follows `seq` and acts on entries that publish.
 """
 
-import hashlib
-import json
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Never, Protocol
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from secrets_app import chain
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
-from secrets_app.db import locked
+from secrets_app.db import locked, reading
 from secrets_app.errors import AlreadyDone, Conflict, NotAllowed, VaultError
 
-GENESIS = "0" * 64
 OK, REFUSED = "ok", "refused"
+APPEND_ONLY = "The audit log is append-only."
+
+_TAKEN_OR_GONE = {"23505", "23503"}  # unique_violation, foreign_key_violation
 
 Fact = str | int | bool | list[str] | None
 
@@ -45,7 +46,18 @@ class AuditHead(models.Model):
     """One row: where the chain ends."""
 
     seq = models.BigIntegerField(default=0)
-    hash = models.CharField(max_length=64, default=GENESIS)
+    hash = models.CharField(max_length=64, default=chain.GENESIS)
+
+
+class AppendOnly(models.QuerySet["AuditEntry"]):
+    def update(self, **kwargs: Any) -> Never:
+        raise TypeError(APPEND_ONLY)
+
+    def bulk_update(self, *args: Any, **kwargs: Any) -> Never:
+        raise TypeError(APPEND_ONLY)
+
+    def delete(self) -> Never:
+        raise TypeError(APPEND_ONLY)
 
 
 class AuditEntry(models.Model):
@@ -69,6 +81,8 @@ class AuditEntry(models.Model):
     prev_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
 
+    objects = AppendOnly.as_manager()
+
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["region_id", "seq"]),
@@ -79,33 +93,23 @@ class AuditEntry(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
-            raise TypeError("The audit log is append-only.")
+            raise TypeError(APPEND_ONLY)
         super().save(*args, **{**kwargs, "force_insert": True})
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        raise TypeError("The audit log is append-only.")
+    def delete(self, *args: Any, **kwargs: Any) -> Never:
+        raise TypeError(APPEND_ONLY)
 
     def digest(self) -> str:
         """The hash this entry must carry, from its own content and `prev_hash`."""
-        content = {
-            "action": self.action,
-            "actor": self.actor,
-            "actor_id": str(self.actor_id or ""),
-            "address": self.address,
-            "at": self.at.astimezone(UTC).isoformat(timespec="microseconds"),
-            "facts": self.facts,
-            "operation": str(self.operation or ""),
-            "outcome": self.outcome,
-            "region": self.region,
-            "region_id": str(self.region_id or ""),
-            "request_id": self.request_id,
-            "seq": self.seq,
-            "target": self.target,
-            "target_id": self.target_id,
-            "target_kind": self.target_kind,
-        }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(bytes.fromhex(self.prev_hash) + unicodedata.normalize("NFC", canonical).encode()).hexdigest()
+        return chain.digest({name: getattr(self, name) for name in chain.FIELDS}, self.prev_hash)
+
+    @classmethod
+    def verify(cls) -> chain.Verdict:
+        """The whole log, in one consistent view of the database; memory does not grow with it."""
+        with reading():
+            head = AuditHead.objects.filter(pk=1).first() or AuditHead()
+            entries = cls.objects.order_by("seq").values(*chain.FIELDS, "hash", "prev_hash")
+            return chain.verify(entries.iterator(chunk_size=1000), head.seq, head.hash)
 
 
 class RefusalTally(models.Model):
@@ -177,15 +181,36 @@ def deed(by: Actor, action: str, target: Subject | None = None, *, once: UUID | 
     draft = Draft(by, action, target, once)
     try:
         by.require(action)
-        with transaction.atomic(durable=True):
-            if once and (done := AuditEntry.objects.filter(operation=once).first()):
-                raise AlreadyDone(done.target_kind, done.target)
+        with _lost_races(once), transaction.atomic(durable=True):
+            _check_once(once)
             yield draft
             draft.write()
     except VaultError as refusal:
         if isinstance(refusal, NotAllowed | Conflict) and not isinstance(refusal, AlreadyDone):
             _record_refusal(draft, refusal)
         raise
+
+
+@contextmanager
+def _lost_races(once: UUID | None) -> Iterator[None]:
+    """On PostgreSQL two deeds may pass the same check and meet at a constraint: for the second that is a conflict, not a failure.
+
+    The driver's own error is let go: it quotes what was to be stored. SQLite's deeds follow one another.
+    """
+    try:
+        yield
+    except IntegrityError as broken:
+        if getattr(broken.__cause__, "sqlstate", "") not in _TAKEN_OR_GONE:
+            raise
+    else:
+        return
+    _check_once(once)
+    raise Conflict(_("Someone else made a change at the same moment. Nothing was saved: look at what is there now, then try again."))
+
+
+def _check_once(once: UUID | None) -> None:
+    if once and (done := AuditEntry.objects.filter(operation=once).first()):
+        raise AlreadyDone(done.target_kind, done.target)
 
 
 def record_refusal(by: Actor, permission: str, target: Subject | None = None) -> None:
@@ -202,6 +227,7 @@ def _record_refusal(draft: Draft, refusal: VaultError) -> None:
         "minute": now.replace(second=0, microsecond=0),
     }
     with transaction.atomic(durable=True):
+        locked(AuditHead.objects.filter(pk=1)).first()  # one at a time, also where rows are locked one by one
         _settle_tallies(now)
         if RefusalTally.objects.filter(**key).update(count=F("count") + 1):
             return

@@ -1,7 +1,10 @@
+import re
 import uuid
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -35,9 +38,9 @@ class User(AbstractUser):
 
     @classmethod
     def create(cls, username: str, password: str, roles: set[str], *, by: Actor) -> "User":
+        """Raises Invalid (fields username, password, roles). Names are told apart without case, as signing in compares them."""
         with deed(by, "user.create") as entry:
-            if cls.objects.filter(username=username).exists():
-                raise Invalid({"username": [_("A person with this username exists. Choose another.")]})
+            _check_new_user(username, password, roles)
             user = cls.objects.create_user(username, password=password)
             RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role) for role in sorted(roles))
             entry.target = user
@@ -59,6 +62,23 @@ class User(AbstractUser):
             self.theme = theme
             self.save(update_fields=["theme"])
             entry.facts = {"theme": theme}
+
+
+def _check_new_user(username: str, password: str, roles: set[str]) -> None:
+    errors: dict[str, list[object]] = {}
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9@.+_-]{0,149}", username):
+        errors["username"] = [_("Use 1 to 150 letters, digits and @ . + - _, starting with a letter or a digit.")]
+    elif User.objects.filter(username__iexact=username).exists():
+        errors["username"] = [_("A person with this username exists. Choose another.")]
+    try:
+        validate_password(password, User(username=username))
+    except ValidationError as weak:
+        errors["password"] = list(weak.messages)
+    if strange := roles - ROLES.keys():
+        text = _("There is no role “%(role)s”. Choose from: %(roles)s.")
+        errors["roles"] = [text % {"role": min(strange), "roles": ", ".join(ROLES)}]
+    if errors:
+        raise Invalid(errors)
 
 
 class RoleGrant(models.Model):

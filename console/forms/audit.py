@@ -1,0 +1,65 @@
+"""What the audit log is narrowed by. The form is the address's query, so a view of the log can be kept and shared."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app.access import ACTIONS
+from secrets_app.actor import Actor
+from secrets_app.models import AuditEntry, Region
+from secrets_app.models.audit import OK, REFUSED
+
+
+class AuditFilter(forms.Form):
+    since = forms.DateTimeField(label=_("From"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"))
+    until = forms.DateTimeField(label=_("To"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"))
+    actor = forms.CharField(label=_("Actor"), required=False, max_length=150)
+    action = forms.ChoiceField(label=_("Action"), required=False)
+    object = forms.CharField(label=_("Object"), required=False, max_length=200)
+    outcome = forms.ChoiceField(
+        label=_("Outcome"), required=False, choices=[("", _("Any outcome")), (OK, _("Done")), (REFUSED, _("Refused"))]
+    )
+    region = forms.ChoiceField(label=_("Region"), required=False)
+    about = forms.CharField(required=False, max_length=100, widget=forms.HiddenInput)  # one object whatever its name: "key:<id>"
+
+    def __init__(self, query: Any, actor: Actor) -> None:
+        super().__init__(query)
+        self._regions = list(Region.visible_to(actor))
+        self.fields["region"].choices = [("", _("All regions")), *((r.name, r.title) for r in self._regions)]  # type: ignore[attr-defined]
+        self.fields["action"].choices = [("", _("Any action")), *((name, name) for name in sorted(ACTIONS))]  # type: ignore[attr-defined]
+
+    def clean_about(self) -> str:
+        about: str = self.cleaned_data["about"]
+        if about and not re.fullmatch(r"[a-z_]{1,32}:[0-9a-f-]{1,64}", about):
+            raise forms.ValidationError(_("This object is not known."))
+        return about
+
+    def narrow(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """The entries asked for; none while something asked for cannot be read."""
+        if not self.is_valid():
+            return entries.none()
+        asked = self.cleaned_data
+        kind, _colon, pk = asked["about"].partition(":")
+        exact = {
+            "at__gte": asked["since"],
+            "at__lte": asked["until"],
+            "actor": asked["actor"],
+            "action": asked["action"],
+            "target__icontains": asked["object"],
+            "outcome": asked["outcome"],
+            "region_id": self._region_id(asked["region"]),
+            "target_kind": kind,
+            "target_id": pk,
+        }
+        return entries.filter(**{lookup: value for lookup, value in exact.items() if value})
+
+    @property
+    def narrows(self) -> bool:
+        return any(self.data.get(name) for name in self.fields)
+
+    def _region_id(self, name: str) -> UUID | None:
+        return next((region.pk for region in self._regions if region.name == name), None)

@@ -1,0 +1,11 @@
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from console.forms.base import DeedForm
+
+
+class CreateRegion(DeedForm):
+    title = forms.CharField(label=_("Name"), max_length=64, help_text=_("What people read, such as “China East 1”."))
+    name = forms.CharField(
+        label=_("Region ID"), max_length=32, strip=False, help_text=_("Stands in every address, such as cn-east-1. It is never changed.")
+    )

@@ -1,0 +1,188 @@
+"""What the overview of a region shows, as values: what to do first, what its gateways do, and what needs a look."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as now
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from gateway.attention import Attention
+from gateway.delivery import Delivery, Effect, newest_change
+from gateway.example import AUTHORIZATION, Example
+from gateway.models import Consumer, Instance, Node, Publication, Service
+from secrets_app.actor import Actor
+from secrets_app.models import Key, Region
+
+INSTANCES_SHOWN = 12
+
+_REASONS: dict[str, Promise] = {
+    "unreadable": _("The value of its key cannot be opened. Rotate the key, or restore the keyring from your backup."),
+    "duplicate": _("Another consumer presents the same value, so nobody could tell the two apart. Rotate the key."),
+    "charset": _("The value of its key cannot travel in a header. Rotate the key."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    number: int
+    text: str
+    url: str
+
+
+def figures(region: Region, actor: Actor) -> list[Figure]:
+    keys = Key.visible_to(actor, region)
+    referenced = keys.filter(reference_count__gt=0).count()
+    consumers = Consumer.visible_to(actor, region)
+    off = consumers.filter(enabled=False).count()
+    return [
+        Figure(now("Keys"), keys.count(), now("%(n)d referenced") % {"n": referenced}, to("key-list", region)),
+        Figure(now("Consumers"), consumers.count(), now("%(n)d disabled") % {"n": off} if off else "", to("consumer-list", region)),
+        Figure(now("AI services"), Service.objects.filter(instance__region=region).count(), "", to("instance-list", region)),
+        Figure(now("Nodes"), Node.objects.filter(instance__region=region).count(), "", to("instance-list", region)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The three steps. `done` counts how many are behind; with all three the page keeps the call alone."""
+
+    key: bool
+    consumer: bool
+    example: Example
+    curl: str
+    region: Region
+
+    @classmethod
+    def of(cls, region: Region, actor: Actor, host: str) -> Self:
+        example = Example.of(region)
+        return cls(
+            key=Key.visible_to(actor, region).exists(),
+            consumer=Consumer.visible_to(actor, region).exists(),
+            example=example,
+            curl=example.curl(host),
+            region=region,
+        )
+
+    @property
+    def finished(self) -> bool:
+        return self.key and self.consumer and not self.example.missing
+
+    @property
+    def current(self) -> int:
+        return 1 if not self.key else 2 if not self.consumer else 3
+
+    @property
+    def next_url(self) -> str:
+        """Where the first thing missing for a call is made."""
+        service = self.example.service
+        if service is None:
+            return to("instance-list", self.region)
+        if self.example.missing == AUTHORIZATION:
+            return to("service-detail", self.region, ref=service.instance.ref, name=service.name)
+        return to("instance-detail", self.region, ref=service.instance.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceState:
+    instance: Instance
+    nodes: tuple[Node, ...]
+    effect: Effect
+    url: str
+
+    @property
+    def refusing(self) -> list[Node]:
+        return [node for node in self.nodes if node.name in self.effect.refused]
+
+    @property
+    def away(self) -> int:
+        return sum(not node.connected for node in self.nodes)
+
+    @property
+    def command(self) -> str:
+        return f"uv run manage.py run_gateway --instance {self.instance.ref}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """What each instance's nodes have in effect, against the last change that they have to follow."""
+
+    up: bool
+    states: tuple[InstanceState, ...]
+    more: int
+    refused: str  # why the control plane keeps the last good state, or ""
+
+    @property
+    def down(self) -> bool:
+        return not self.up
+
+    @classmethod
+    def of(cls, region: Region) -> Self:
+        delivery, newest = Delivery.of(region), newest_change(region)
+        instances = list(Instance.objects.filter(region=region).order_by("name"))
+        states = tuple(
+            InstanceState(
+                one, delivery.by_instance.get(one.pk, ()), delivery.effect(newest, [one.pk]), to("instance-detail", region, ref=one.ref)
+            )
+            for one in instances[:INSTANCES_SHOWN]
+        )
+        publication = Publication.objects.filter(region=region).first()
+        refused = publication.refused_reason if publication and publication.refused_seq > publication.seq else ""
+        return cls(delivery.control_plane_up, states, max(0, len(instances) - INSTANCES_SHOWN), refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One line of "Needs attention", with where to mend it."""
+
+    tone: str
+    icon: str
+    title: str
+    text: str
+    url: str
+
+
+def concerns(region: Region, found: Attention) -> Iterator[Concern]:
+    for unserved in found.unserved:
+        holder = unserved.holder
+        title = now("%(name)s is not served") % {"name": holder.name}
+        reason = str(_REASONS.get(unserved.reason, unserved.reason))
+        url = (
+            to("consumer-edit", region, name=holder.name)
+            if holder.kind == "consumer"
+            else to("service-edit", region, ref=holder.instance_ref, name=holder.name)
+        )
+        yield Concern("bad", "circle-alert", title, f"{holder.place}: {reason}", url)
+    for key in found.disabled_keys:
+        text = ngettext(
+            "%(n)d holder refers to it and is refused until it is enabled.",
+            "%(n)d holders refer to it and are refused until it is enabled.",
+            key.reference_count,
+        )
+        yield Concern(
+            "warn",
+            "key-round",
+            now("Key %(name)s is disabled and in use") % {"name": key},
+            text % {"n": key.reference_count},
+            to("key-detail", region, name=key.audit_name),
+        )
+    for service in found.open_services:
+        title = now("Anybody may call %(name)s") % {"name": service.name}
+        text = now("Consumer authentication is off: whoever reaches the gateway uses your keys.")
+        yield Concern("warn", "lock-open", title, text, to("service-detail", region, ref=service.instance.ref, name=service.name))
+    for service in found.unauthorized_services:
+        title = now("Nobody may call %(name)s yet") % {"name": service.name}
+        text = now("It answers 403 until a consumer is authorized.")
+        yield Concern("info", "user-round-x", title, text, to("service-detail", region, ref=service.instance.ref, name=service.name))
+
+
+def to(page: str, region: Region, /, **place: str) -> str:
+    """An address in the region, or "" while that page does not exist."""
+    try:
+        return reverse(page, kwargs={"region": region.name, **place})
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,40 @@
+"""The first page of a region."""
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from console.middleware import LAST_REGION, allows
+from console.overview import Gateways, Start, concerns, figures
+from console.pages import page
+from console.requests import ConsoleRequest
+from console.sentences import tell
+from gateway.attention import Attention
+from secrets_app.models import AuditEntry, Region
+
+ACTIVITY_SHOWN = 8
+
+
+@allows("overview.view")
+def home(request: ConsoleRequest) -> HttpResponse:
+    """The region seen last, or the oldest."""
+    regions = Region.visible_to(request.actor)
+    last = regions.filter(name=request.session.get(LAST_REGION, "")).first()
+    region = last or regions.order_by("created_at").first()
+    return redirect("overview", region=region.name) if region else page(request, "overview/home.html")
+
+
+@allows("overview.view")
+def overview(request: ConsoleRequest) -> HttpResponse:
+    """Nouns for who may see them, activity for who may read the audit log; everybody who may come has at least one of the two."""
+    region, actor = request.region, request.actor
+    context: dict[str, object] = {}
+    if actor.may("instance.view"):
+        context |= {
+            "figures": figures(region, actor),
+            "start": Start.of(region, actor, request.get_host().rsplit(":", 1)[0]),
+            "gateways": Gateways.of(region),
+            "concerns": list(concerns(region, Attention.of(region, actor))),
+        }
+    if actor.may("audit.view"):
+        context["activity"] = tell(AuditEntry.objects.filter(region_id=region.pk).order_by("-seq")[:ACTIVITY_SHOWN])
+    return page(request, "overview/overview.html", context)

@@ -1,0 +1,40 @@
+"""Regions, where values are sealed, and who there is. People are made with `manage.py create_user`."""
+
+from django.http import HttpResponse
+from django.urls import reverse
+
+from console.forms.settings import CreateRegion
+from console.installation import people, rights, stores, versions
+from console.middleware import allows
+from console.pages import page, see_other
+from console.requests import ConsoleRequest
+from secrets_app.access import ROLES
+from secrets_app.errors import AlreadyDone
+from secrets_app.models import Region
+
+
+@allows("settings.view")
+def settings(request: ConsoleRequest) -> HttpResponse:
+    context = {
+        "regions": Region.visible_to(request.actor),
+        "stores": stores(),
+        "people": people(),
+        "roles": ROLES.values(),
+        "rights": rights(),
+        "versions": versions(),
+    }
+    return page(request, "settings/settings.html", context)
+
+
+@allows("region.create")
+def create_region(request: ConsoleRequest) -> HttpResponse:
+    form = CreateRegion(request.POST or None)
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            region = form.attempt(lambda: Region.create(given["name"], given["title"], by=request.actor, once=form.token))
+        except AlreadyDone as done:
+            return see_other(request, "overview", region=done.name)
+        if region:
+            return see_other(request, "overview", region=region.name)
+    return page(request, "regions/create.html", {"form": form, "back": reverse("settings")}, status=form.status)

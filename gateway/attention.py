@@ -1,0 +1,61 @@
+"""What is wrong in a region, or open wider than most would want: the places that no gateway serves, and what people should look at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef
+
+from gateway.holders import KINDS, Holder, describe
+from gateway.models import Authorization, Problem, Service
+from secrets_app.actor import Actor
+from secrets_app.models import Key, Reference, Region
+
+AT_MOST = 20  # of each sort: a page that lists more is not read
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """A holder whose key could not be served; it fails closed, and it alone. `reason` as in Problem; `key` is "" for an inline one."""
+
+    holder: Holder
+    key: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """At most AT_MOST of each, and only what this actor may know of."""
+
+    unserved: tuple[Unserved, ...]
+    disabled_keys: tuple[Key, ...]  # that somebody still refers to
+    open_services: tuple[Service, ...]  # anybody who reaches the gateway may call them
+    unauthorized_services: tuple[Service, ...]  # nobody may: they answer 403
+
+    @classmethod
+    def of(cls, region: Region, actor: Actor) -> "Attention":
+        """Seven queries at most, whatever the size of the region."""
+        services = Service.objects.filter(instance__region=region) if actor.may("service.view") else Service.objects.none()
+        services = services.select_related("instance").order_by("name")
+        authorized = Exists(Authorization.objects.filter(service=OuterRef("pk")))
+        return cls(
+            unserved=tuple(_unserved(region)) if actor.may("key.view") else (),
+            disabled_keys=tuple(
+                Key.visible_to(actor, region).filter(enabled=False, reference_count__gt=0).order_by("name_folded")[:AT_MOST]
+            ),
+            open_services=tuple(services.filter(consumer_authentication=False)[:AT_MOST]),
+            unauthorized_services=tuple(services.filter(~authorized, consumer_authentication=True)[:AT_MOST]),
+        )
+
+
+def _unserved(region: Region) -> Iterable[Unserved]:
+    """A disabled key stands in `disabled_keys` already, once for all its holders."""
+    problems = Problem.objects.filter(region=region).exclude(reason="disabled").order_by("-since", "pk")[:AT_MOST]
+    at = {(problem.holder_kind, problem.holder_id, problem.path): problem for problem in problems}
+    ids = {holder_id for _kind, holder_id, _path in at}
+    references = Reference.objects.filter(holder_kind__in=KINDS, holder_id__in=ids).select_related("key")
+    found = {place: reference for reference in references if (place := (reference.holder_kind, reference.holder_id, reference.path)) in at}
+    for holder in describe(found.values()):
+        place = (holder.kind, holder.id, holder.path)
+        yield Unserved(holder, found[place].key.audit_name, at[place].reason, at[place].since)
