@@ -35,15 +35,19 @@ class Figure:
 
 
 def figures(region: Region, actor: Actor) -> list[Figure]:
-    keys = Key.visible_to(actor, region)
-    referenced = keys.filter(reference_count__gt=0).count()
-    consumers = Consumer.visible_to(actor, region)
-    off = consumers.filter(enabled=False).count()
+    keys, consumers = Key.visible_to(actor, region), Consumer.visible_to(actor, region)
+    services, nodes = Service.objects.filter(instance__region=region), Node.objects.filter(instance__region=region)
+    off, instances = consumers.filter(enabled=False).count(), Instance.visible_to(actor, region).count()
+    across = ngettext("on %(n)d instance", "on %(n)d instances", instances) % {"n": instances}
     return [
-        Figure(now("Keys"), keys.count(), now("%(n)d referenced") % {"n": referenced}, to("key-list", region)),
-        Figure(now("Consumers"), consumers.count(), now("%(n)d disabled") % {"n": off} if off else "", to("consumer-list", region)),
-        Figure(now("AI services"), Service.objects.filter(instance__region=region).count(), "", to("instance-list", region)),
-        Figure(now("Nodes"), Node.objects.filter(instance__region=region).count(), "", to("instance-list", region)),
+        Figure(
+            now("Keys"), keys.count(), now("%(n)d referenced") % {"n": keys.filter(reference_count__gt=0).count()}, to("key-list", region)
+        ),
+        Figure(now("Consumers"), consumers.count(), now("%(n)d disabled") % {"n": off}, to("consumer-list", region)),
+        Figure(now("AI services"), services.count(), across, to("instance-list", region)),
+        Figure(
+            now("Nodes"), nodes.count(), now("%(n)d connected") % {"n": nodes.filter(connected=True).count()}, to("instance-list", region)
+        ),
     ]
 
 
