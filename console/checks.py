@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
-from django.db import connection
 
 from secrets_app import keyring
 from secrets_app.errors import CannotSeal
@@ -54,9 +53,9 @@ def public_hosts_are_secure(app_configs: Any, **kwargs: Any) -> Sequence[CheckMe
     ]
 
 
-@register(Tags.database, deploy=True)
+@register(Tags.security, deploy=True)
 def sqlite_is_new_enough(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    if connection.vendor != "sqlite" or sqlite3.sqlite_version_info >= _WAL_RESET_MENDED:
+    if not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") or sqlite3.sqlite_version_info >= _WAL_RESET_MENDED:
         return []
     hint = "Back the database up, update SQLite, or use PostgreSQL (README, In production)."
     text = f"SQLite {sqlite3.sqlite_version} may, very rarely, corrupt a database in WAL mode after a checkpoint race (mended in 3.51.3)."

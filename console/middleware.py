@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 
+from console.pages import LAST_REGION
 from console.views import errors
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound, VaultError
@@ -22,7 +23,6 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 READING = frozenset({"GET", "HEAD"})
 WRITING = READING | {"POST"}
-LAST_REGION = "region"  # the session's slot for the region seen last: where "/" leads
 UNDECLARED = "undeclared"
 
 log = logging.getLogger(__name__)

@@ -21,6 +21,7 @@ from secrets_app.actor import Actor
 from secrets_app.models import Region
 
 NOTICE = "notice"  # the session's slot for one sentence about what was just done
+LAST_REGION = "region"  # and for the name of the region seen last: where "/" leads
 
 
 def page(request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200) -> HttpResponse:
@@ -111,8 +112,10 @@ class Surroundings:
 
     @cached_property
     def region(self) -> Region | None:
-        """The one in the address; on pages without one, the first, so that the navigation leads somewhere."""
-        return getattr(self._request, "region", None) or (self._regions[0] if self._regions else None)
+        """The one in the address; on pages without one, the one seen last, so that the navigation leads somewhere."""
+        last = getattr(self._request, "session", {}).get(LAST_REGION)
+        seen = next((region for region in self._regions if region.name == last), None)
+        return getattr(self._request, "region", None) or seen or (self._regions[0] if self._regions else None)
 
     @cached_property
     def regions(self) -> list[Link]:

@@ -48,12 +48,16 @@ class Listing:
     """`?q=` search, `?show=` filter, `?sort=` order, `?after=` or `?before=` a place in it.
 
     `sorts` maps a name to columns as order_by takes them: no NULLs, the last one unique in the list, and an index in that order. A "-"
-    before the name in the address turns the order round. The first sort and no filter are the default.
+    before the name in the address turns the order round. The first sort and no filter are the default. `keep` names what else the
+    address holds and every link of the list shall hold too.
     What the address asks for and does not exist counts as not asked for: an old or a mistyped address still shows the list.
     """
 
-    def __init__(self, address: QueryDict, sorts: Mapping[str, Sequence[str]], filters: Collection[str] = ()) -> None:
+    def __init__(
+        self, address: QueryDict, sorts: Mapping[str, Sequence[str]], filters: Collection[str] = (), keep: Collection[str] = ()
+    ) -> None:
         self._address, self._sorts, self._filters = address, sorts, filters
+        self._kept = {name: address.get(name, "") for name in keep}
         self.q = address.get("q", "").replace("\0", "").strip()[:LONGEST_SEARCH]
         asked = address.get("sort", "")
         self.sort = asked if asked.removeprefix("-") in sorts else next(iter(sorts))
@@ -119,7 +123,7 @@ class Listing:
         return self._url(**{side: signing.dumps([self.sort, *values], salt=__name__)})
 
     def _url(self, **changes: str) -> str:
-        said = {"q": self.q, "show": self.show, "sort": self.sort if self.sort != next(iter(self._sorts)) else ""} | changes
+        said = self._kept | {"q": self.q, "show": self.show, "sort": self.sort if self.sort != next(iter(self._sorts)) else ""} | changes
         query = QueryDict(mutable=True)
         query.update({name: value for name, value in said.items() if value})
         return f"?{query.urlencode()}"

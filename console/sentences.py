@@ -8,6 +8,8 @@ from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from gateway.models.consumer import CUSTOM, REFERENCE, SYSTEM
+from gateway.providers import SUPPLIERS
 from secrets_app.access import ACTIONS, ROLES
 from secrets_app.models import AuditEntry
 from secrets_app.models.audit import REFUSED, Fact
@@ -57,6 +59,10 @@ REASONS: dict[str, Promise] = {
     "conflict": _("The state did not allow it"),
 }
 
+GENERATIONS: dict[str, Promise] = {SYSTEM: _("System-generated"), CUSTOM: _("Custom"), REFERENCE: _("Reference Key")}
+
+_TOLD_WHEN_TRUE = {"generated", "trimmed"}
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -65,6 +71,11 @@ class Sentence:
     entry: AuditEntry
     text: str
     facts: tuple[tuple[str, str], ...]
+
+    @property
+    def target(self) -> str:
+        """Nothing where people did something to themselves: "kim signed in"."""
+        return "" if self.entry.target_kind == "user" and self.entry.target == self.entry.actor else self.entry.target
 
     @property
     def refused(self) -> bool:
@@ -85,7 +96,7 @@ def _text(entry: AuditEntry) -> str:
 
 def _facts(entry: AuditEntry) -> Iterable[tuple[str, str]]:
     for name, fact in entry.facts.items():
-        if (told := _told(name, fact)) != "":
+        if (told := _told(name, fact)) and (fact is not False or name not in _TOLD_WHEN_TRUE):
             yield str(FACTS.get(name, name)), told
 
 
@@ -94,6 +105,10 @@ def _told(name: str, fact: Fact) -> str:
         return ngettext("%(n)d hour", "%(n)d hours", fact) % {"n": fact} if fact else now("not kept")
     if name == "reason":
         return str(REASONS.get(str(fact), fact))
+    if name == "generation":
+        return str(GENERATIONS.get(str(fact), fact))
+    if name == "supplier" and fact in SUPPLIERS:
+        return str(SUPPLIERS[str(fact)].label)
     if name == "roles" and isinstance(fact, list):
         return ", ".join(str(ROLES[role][0]) if role in ROLES else role for role in fact)
     if isinstance(fact, bool):

@@ -28,6 +28,8 @@ class AuditFilter(forms.Form):
 
     def __init__(self, query: Any, actor: Actor) -> None:
         super().__init__(query)
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "select" if isinstance(field, forms.ChoiceField) else "input"
         self._regions = list(Region.visible_to(actor))
         self.fields["region"].choices = [("", _("All regions")), *((r.name, r.title) for r in self._regions)]  # type: ignore[attr-defined]
         self.fields["action"].choices = [("", _("Any action")), *((name, name) for name in sorted(ACTIONS))]  # type: ignore[attr-defined]

@@ -3,9 +3,9 @@
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from console.middleware import LAST_REGION, allows
+from console.middleware import allows
 from console.overview import Gateways, Start, concerns, figures
-from console.pages import page
+from console.pages import LAST_REGION, page
 from console.requests import ConsoleRequest
 from console.sentences import tell
 from gateway.attention import Attention

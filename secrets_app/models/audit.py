@@ -205,7 +205,9 @@ def _lost_races(once: UUID | None) -> Iterator[None]:
     else:
         return
     _check_once(once)
-    raise Conflict(_("Someone else made a change at the same moment. Nothing was saved: look at what is there now, then try again."))
+    raise Conflict(
+        _("Someone else made a change at the same moment. Nothing was saved: look at what is there now, then try again.")
+    ) from None
 
 
 def _check_once(once: UUID | None) -> None:

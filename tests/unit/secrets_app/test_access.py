@@ -1,0 +1,68 @@
+"""Rights as one table. The expectations here are written by hand, apart from the table: the two must agree."""
+
+import pytest
+
+from secrets_app.access import ACTIONS, EVERYBODY, ROLES, SYSTEM, may, who_may
+from secrets_app.actor import Actor
+from secrets_app.errors import NotAllowed
+
+READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view"}
+SELF = {"user.sign_in", "user.sign_out", "user.edit_theme"}
+EXPECTED = {
+    "viewer": READ,
+    "auditor": {"overview.view", "audit.view"},
+    "key_manager": READ | {"key.create", "key.edit", "key.rotate", "key.disable", "key.enable", "key.delete"},
+    "operator": READ
+    | {"key.bind"}
+    | {f"consumer.{verb}" for verb in ("create", "edit", "rotate", "disable", "enable", "delete")}
+    | {"instance.create", "instance.delete"}
+    | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")},
+}
+
+
+@pytest.mark.parametrize("role", EXPECTED)
+def test_a_role_may_what_it_is_for_and_nothing_else(role: str) -> None:
+    assert may(frozenset({role})) == EXPECTED[role] | SELF
+
+
+def test_the_owner_may_everything_that_people_do_and_reveal_nothing() -> None:
+    owner = may(frozenset({"owner"}))
+    assert owner == {name for name, action in ACTIONS.items() if action.roles != {SYSTEM}}
+    assert owner >= set().union(*EXPECTED.values())
+    assert "key.reveal" not in ACTIONS
+
+
+def test_without_a_role_only_ones_own_session_and_looks() -> None:
+    assert may(frozenset()) == SELF
+    assert may(frozenset({"a role that does not exist"})) == SELF
+
+
+def test_roles_held_together_add_up() -> None:
+    assert may(frozenset({"viewer", "auditor"})) == EXPECTED["viewer"] | EXPECTED["auditor"] | SELF
+
+
+def test_no_person_can_hold_the_systems_role() -> None:
+    assert {SYSTEM, EVERYBODY} & ROLES.keys() == set()
+
+
+def test_an_unknown_permission_is_held_by_nobody() -> None:
+    actor = Actor("alice", frozenset({"owner"}))
+    assert not actor.may("key.reveal")
+    with pytest.raises(NotAllowed, match=r"key\.reveal"):
+        actor.require("key.reveal")
+
+
+@pytest.mark.parametrize(
+    ("permission", "labels"),
+    [("key.rotate", ["Key manager"]), ("key.bind", ["Operator"]), ("settings.view", ["Owner"]), ("audit.view", ["Auditor"])],
+)
+def test_who_may_is_told_by_the_least_role(permission: str, labels: list[str]) -> None:
+    assert [str(label) for label in who_may(permission)] == labels
+
+
+def test_what_changes_the_gateways_publishes() -> None:
+    quiet = {"key.create", "key.edit", "key.bind", "key.delete"}  # an unreferenced key is served nowhere
+    for name, action in ACTIONS.items():
+        noun, verb = name.split(".")
+        if noun in ("key", "consumer", "instance", "service") and verb != "view":
+            assert action.publishes is (name not in quiet), name
