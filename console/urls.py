@@ -37,6 +37,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("styleguide/", styleguide.styleguide, name="styleguide"),
     path("styleguide/options/", styleguide.options, name="styleguide-options"),
     path("styleguide/<slug:name>/", styleguide.scene, name="styleguide-scene"),
-    path("static/latchkey.css", stylesheet, name="stylesheet"),
+    path("latchkey.css", stylesheet, name="stylesheet"),
     path("<region:region>/", include(in_a_region)),
 ]

@@ -1,6 +1,5 @@
 """Every component and state on one page, with sample data: what page authors look at, and what the browser tests hold."""
 
-import time
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -124,8 +123,6 @@ def scene(request: HttpRequest, name: str) -> HttpResponse:
 @allows("overview.view")
 def options(request: HttpRequest) -> HttpResponse:
     typed = request.GET.get("q", "").lower()
-    if typed == "slow":  # a late answer, so that a test can see it dropped
-        time.sleep(0.3)
     found = [
         {"name": name, "id": f"option-{name}", "references": number, "version": number + 1}
         for number, name in enumerate(_NAMES)

@@ -110,6 +110,13 @@
     if (at) htmx.ajax("GET", location.href, { target: "#panel" });
     else shut();
   }, { capture: true });
+  // A link to a field would push an address of its own; the field is at hand.
+  addEventListener("click", (e) => {
+    const link = e.target.closest(".errors a");
+    if (!link) return;
+    e.preventDefault();
+    document.getElementById(link.hash.slice(1))?.focus();
+  });
   addEventListener("click", (e) => {
     const dialog = e.target.closest("dialog");
     if (e.target.closest("[data-close]") && dialog === panel() && dialog.open) { e.preventDefault(); leave(); }
@@ -131,15 +138,6 @@
     if (target === panel() && !panel().open) { opener = elt.closest("details.menu")?.firstElementChild || elt; trail = [location.href]; at = 0; }
   });
   addEventListener("htmx:afterRequest", (e) => (e.detail.requestConfig.triggeringEvent?.submitter || e.detail.elt).removeAttribute("aria-busy"));
-  addEventListener("htmx:beforeOnLoad", (e) => {
-    // The session ended and the answer is the sign-in page: it takes the whole window, and comes back to this address.
-    const path = words().signIn, answered = new URL(e.detail.xhr.responseURL || location.href);
-    if (path && answered.pathname === path && location.pathname !== path) {
-      e.preventDefault();
-      asked = true;
-      location.assign(`${path}?next=${encodeURIComponent(location.pathname + location.search)}`);
-    }
-  });
   addEventListener("htmx:beforeHistoryUpdate", (e) => (pushing = panel()?.contains(e.detail.target) && e.detail.history.type === "push"));
   addEventListener("htmx:pushedIntoHistory", () => {
     if (!pushing) return;
