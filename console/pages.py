@@ -113,9 +113,13 @@ class Surroundings:
     @cached_property
     def region(self) -> Region | None:
         """The one in the address; on pages without one, the one seen last, so that the navigation leads somewhere."""
+        here: Region | None = getattr(self._request, "region", None)
+        return here or self._seen_last
+
+    @cached_property
+    def _seen_last(self) -> Region | None:
         last = getattr(self._request, "session", {}).get(LAST_REGION)
-        seen = next((region for region in self._regions if region.name == last), None)
-        return getattr(self._request, "region", None) or seen or (self._regions[0] if self._regions else None)
+        return next((region for region in self._regions if region.name == last), self._regions[0] if self._regions else None)
 
     @cached_property
     def regions(self) -> list[Link]:
