@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from gateway import models as rows
 from gateway.address import parse_address
 from gateway.sources import Source
 from secrets_app.db import reading
-from secrets_app.models import AuditHead, KeyVersion, Reference
+from secrets_app.models import AuditHead, Key, KeyVersion, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,83 +87,100 @@ class Inventory:
     next_change: datetime | None
 
 
-def load(region_id: UUID) -> Inventory:
-    """Read a region in one consistent view: seven queries whatever its size, values instead of model instances."""
+_PIECEMEAL = 500  # more changed consumers than these are read with all the others
+
+
+def load(region_id: UUID, earlier: Inventory | None = None) -> Inventory:
+    """Read a region in one consistent view, a fixed number of queries whatever its size.
+
+    With `earlier`, what has not changed since is taken from there: one more consumer among 10,000 costs 20 ms instead of 200.
+    """
     with reading():
         now = timezone.now()
         seq = AuditHead.objects.values_list("seq", flat=True).filter(pk=1).first() or 0
-        versions, next_change = _accepted_versions(region_id, now)
-        uses = _uses(region_id, versions)
-        return Inventory(
-            region_id=region_id,
-            seq=seq,
-            consumers=_consumers(region_id, uses),
-            instances=_instances(region_id, uses),
-            next_change=next_change,
-        )
+        consumers, next_change = _consumers(region_id, earlier, now)
+        return Inventory(region_id, seq, consumers, _instances(region_id, earlier), next_change)
 
 
-def _accepted_versions(region_id: UUID, now: datetime) -> tuple[dict[UUID, list[Version]], datetime | None]:
-    accepted = (
-        KeyVersion.accepted(now)
-        .filter(key__region_id=region_id, key__reference_count__gt=0, key__enabled=True)
-        .order_by("key_id", "-number")
-        .values_list("key_id", "id", "number", "stage", "accepted_until")
-    )
-    versions: dict[UUID, list[Version]] = defaultdict(list)
+def _consumers(region_id: UUID, earlier: Inventory | None, now: datetime) -> tuple[tuple[Consumer, ...], datetime | None]:
+    """In the order of their names, and when the first overlap ends."""
+    stale = _stale_consumers(region_id, earlier) if earlier else None
+    known = {} if stale is None else {consumer.id: consumer for consumer in earlier.consumers if consumer.id not in stale}  # type: ignore[union-attr]
+    present = rows.Consumer.objects.filter(region_id=region_id, enabled=True)
+    order = list(present.order_by("name").values_list("pk", flat=True))
+    missing = None if stale is None else [pk for pk in order if pk not in known]
+    if missing is not None and len(missing) > _PIECEMEAL:
+        known, missing = {}, None
+    fresh, next_change = _read_consumers(region_id, missing, now)
+    return tuple(known[pk] if pk in known else fresh[pk] for pk in order), next_change
+
+
+def _stale_consumers(region_id: UUID, earlier: Inventory) -> set[int] | None:
+    """Those whose answer may differ from the earlier one; None when it is simpler to read all."""
+    changed_keys = Key.objects.filter(region_id=region_id, changed_seq__gt=earlier.seq, reference_count__gt=0)
+    keys = list(changed_keys.values_list("pk", flat=True)[: _PIECEMEAL + 1])
+    if len(keys) > _PIECEMEAL:
+        return None
+    stale = set(rows.Consumer.objects.filter(region_id=region_id, changed_seq__gt=earlier.seq).values_list("pk", flat=True))
+    stale |= set(Reference.objects.filter(key__in=keys, holder_kind="consumer").values_list("holder_id", flat=True))
+    # An overlap ends with time alone: nothing is stamped then.
+    return stale | {c.id for c in earlier.consumers if any(len(credential.use.versions) > 1 for credential in c.credentials)}
+
+
+def _read_consumers(region_id: UUID, ids: list[int] | None, now: datetime) -> tuple[dict[int, Consumer], datetime | None]:
+    """These consumers, or all enabled ones of the region for None."""
+    consumers = rows.Consumer.objects.filter(region_id=region_id, enabled=True)
+    references = Reference.objects.filter(key__region_id=region_id, holder_kind="consumer")
+    if ids is not None:
+        consumers, references = consumers.filter(pk__in=ids), references.filter(holder_id__in=ids)
+    uses, next_change = _uses(references, KeyVersion.accepted(now))
+    sources: dict[tuple[str, str], tuple[Source, ...]] = {}
+    found = {}
+    for pk, name, kind, place in consumers.values_list("pk", "name", "source_kind", "source_name"):
+        look_at = sources.setdefault((kind, place), (Source(kind, place),))
+        found[pk] = Consumer(pk, name, tuple(Credential(use, look_at) for use in uses[pk]))
+    return found, next_change
+
+
+def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tuple[dict[int, list[Use]], datetime | None]:
+    """By holder. Of each key the given versions, newest first; none of a disabled one."""
+    places = references.order_by("holder_id", "path").values_list("holder_id", "path", "key_id")
+    counting = versions.filter(key__enabled=True, key__in=references.values("key_id")).order_by("key_id", "-number")
+    numbers: dict[UUID, list[Version]] = defaultdict(list)
     ends: list[datetime] = []
-    for key_id, version_id, number, stage, until in accepted:
-        versions[key_id].append(Version(version_id, number))
+    for key_id, version_id, number, stage, until in counting.values_list("key_id", "pk", "number", "stage", "accepted_until"):
+        numbers[key_id].append(Version(version_id, number))
         if stage == KeyVersion.PREVIOUS and until:
             ends.append(until)
-    return versions, min(ends, default=None)
+    uses: dict[int, list[Use]] = defaultdict(list)
+    for holder_id, path, key_id in places:
+        uses[holder_id].append(Use(path, key_id, tuple(numbers.get(key_id, ()))))
+    return uses, min(ends, default=None)
 
 
-def _uses(region_id: UUID, versions: dict[UUID, list[Version]]) -> dict[tuple[str, int], list[Use]]:
-    references = (
-        Reference.objects.filter(key__region_id=region_id)
-        .order_by("holder_kind", "holder_id", "path")
-        .values_list("holder_kind", "holder_id", "path", "key_id")
-    )
-    uses: dict[tuple[str, int], list[Use]] = defaultdict(list)
-    for kind, holder_id, path, key_id in references:
-        uses[kind, holder_id].append(Use(path, key_id, tuple(versions.get(key_id, ()))))
-    return uses
-
-
-def _consumers(region_id: UUID, uses: dict[tuple[str, int], list[Use]]) -> tuple[Consumer, ...]:
-    consumers = (
-        rows.Consumer.objects.filter(region_id=region_id, enabled=True)
-        .order_by("name")
-        .values_list("id", "name", "source_kind", "source_name")
-    )
-    sources: dict[tuple[str, str], tuple[Source, ...]] = {}
-    return tuple(
-        Consumer(
-            id=pk,
-            name=name,
-            credentials=tuple(Credential(use, sources.setdefault((kind, source), (Source(kind, source),))) for use in uses["consumer", pk]),
-        )
-        for pk, name, kind, source in consumers
-    )
-
-
-def _instances(region_id: UUID, uses: dict[tuple[str, int], list[Use]]) -> tuple[Instance, ...]:
-    authorized: dict[int, list[str]] = defaultdict(list)
-    for service_id, name in (
-        rows.Authorization.objects.filter(service__instance__region_id=region_id)
-        .order_by("service_id", "consumer__name")
-        .values_list("service_id", "consumer__name")
-    ):
-        authorized[service_id].append(name)
+def _instances(region_id: UUID, earlier: Inventory | None) -> tuple[Instance, ...]:
+    known = {service.id: service.authorized for instance in (earlier.instances if earlier else ()) for service in instance.services}
+    table = list(rows.Service.objects.filter(instance__region_id=region_id).order_by("name"))
+    kept = {row.pk: known[row.pk] for row in table if earlier and row.pk in known and row.changed_seq <= earlier.seq}
+    authorized = kept | _authorized([row.pk for row in table if row.pk not in kept])
+    references = Reference.objects.filter(key__region_id=region_id, holder_kind="ai_service")
+    uses, _never = _uses(references, KeyVersion.objects.filter(stage=KeyVersion.CURRENT))  # outbound: the newest, and no other
     services: dict[UUID, list[Service]] = defaultdict(list)
-    for row in rows.Service.objects.filter(instance__region_id=region_id).order_by("name"):
-        services[row.instance_id].append(_service(row, uses["ai_service", row.pk], authorized[row.pk]))
+    for row in table:
+        services[row.instance_id].append(_service(row, uses[row.pk], authorized.get(row.pk, ())))
     instances = rows.Instance.objects.filter(region_id=region_id).order_by("ref").values_list("id", "ref")
     return tuple(Instance(pk, ref, tuple(services[pk])) for pk, ref in instances)
 
 
-def _service(row: rows.Service, keys: list[Use], authorized: list[str]) -> Service:
+def _authorized(services: list[int]) -> dict[int, tuple[str, ...]]:
+    names: dict[int, list[str]] = defaultdict(list)
+    allowed = rows.Authorization.objects.filter(service__in=services).order_by("service_id", "consumer__name")
+    for service_id, name in allowed.values_list("service_id", "consumer__name"):
+        names[service_id].append(name)
+    return {service_id: tuple(found) for service_id, found in names.items()}
+
+
+def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...]) -> Service:
     address, shape = parse_address(row.address), row.shape
     return Service(
         id=row.pk,
@@ -176,5 +194,5 @@ def _service(row: rows.Service, keys: list[Use], authorized: list[str]) -> Servi
         extra_headers=shape.extra_headers,
         keys=tuple(keys),
         consumer_authentication=row.consumer_authentication,
-        authorized=tuple(authorized),
+        authorized=authorized,
     )

@@ -1,11 +1,13 @@
 """The keyring of this deployment, as this process may use it: the web process seals, the control plane opens."""
 
+import hmac
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
+from secrets_app.framing import framed
 from secrets_app.kms import builtin, provider
 from secrets_app.kms.base import Unwrapper, Wrapper
 
@@ -30,6 +32,11 @@ def unwrapper(check_values: Mapping[str, str]) -> Unwrapper:
 
 def fingerprint_key() -> bytes:
     return _fingerprint_key(folder(), _stamp(folder() / builtin.FINGERPRINT_KEY))
+
+
+def derived(purpose: bytes) -> bytes:
+    """32 bytes for another use than fingerprints, that tell nothing of the fingerprint key."""
+    return hmac.digest(fingerprint_key(), framed(b"derived", purpose), "sha256")
 
 
 # Read once per content: a restored or exchanged file is seen without a restart.

@@ -186,10 +186,11 @@ class Consumer(Noun):
         with deed(by, "consumer.delete", self) as entry:
             self._lock()
             reference = self.reference
-            services = sorted(self.authorizations.values_list("service__name", flat=True))
+            services = [authorization.service for authorization in self.authorizations.select_related("service")]
             reference.key._unbind(reference)
             self.authorizations.all().delete()
-            entry.facts = {"released": reference.key.audit_name, "services": services}
+            entry.facts = {"released": reference.key.audit_name, "services": sorted(s.name for s in services)}
+            entry.stamp(*services)  # their lists of authorized consumers are others now
             type(self).objects.filter(pk=self.pk).delete()
 
     # Below the verbs

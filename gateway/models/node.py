@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models, transaction
@@ -70,6 +70,13 @@ class Node(models.Model):
         return cls.objects.select_related("instance").filter(token_hash=_hash(token)).first()
 
     @classmethod
+    def note(cls, columns_by_node: dict[int, dict[str, Any]]) -> None:
+        """Write down what nodes were seen to have; a node that has gone meanwhile is passed over."""
+        with transaction.atomic(durable=True):
+            for pk, columns in columns_by_node.items():
+                cls.objects.filter(pk=pk).update(**columns)
+
+    @classmethod
     def listen_ports(cls) -> set[int]:
         return set(cls.objects.values_list("listen_port", flat=True))
 
@@ -88,14 +95,14 @@ class Problem(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["region", "holder_kind", "holder_id", "path"], name="one_problem_a_place")]
 
     @classmethod
-    def rewrite(cls, region: Region, found: Iterable[tuple[str, int, str, str]]) -> None:
+    def rewrite(cls, region: UUID, found: Iterable[tuple[str, int, str, str]]) -> None:
         """Make the region's rows equal to (holder kind, holder id, path, reason); those that stay keep their `since`."""
         with transaction.atomic(durable=True):
             wanted = set(found)
-            rows = {(row.holder_kind, row.holder_id, row.path, row.reason): row for row in cls.objects.filter(region=region)}
+            rows = {(row.holder_kind, row.holder_id, row.path, row.reason): row for row in cls.objects.filter(region_id=region)}
             cls.objects.filter(pk__in=[row.pk for key, row in rows.items() if key not in wanted]).delete()
             Problem.objects.bulk_create(
-                Problem(region=region, holder_kind=kind, holder_id=holder, path=path, reason=reason)
+                Problem(region_id=region, holder_kind=kind, holder_id=holder, path=path, reason=reason)
                 for kind, holder, path, reason in wanted - rows.keys()
             )
 
@@ -116,6 +123,12 @@ class ControlPlane(models.Model):
         now = timezone.now()
         cls.objects.update_or_create(pk=1, defaults={"seen_at": now, **({"started_at": now} if started else {})})
 
+    @classmethod
+    def rest(cls) -> None:
+        """It ends, or has just begun: no node holds a stream to it."""
+        Node.objects.filter(connected=True).update(connected=False)
+        cls.objects.filter(pk=1).update(seen_at=None)
+
 
 class Publication(models.Model):
     """One row a region: up to which audit entry its snapshot is in the cache, and why a later one was refused."""
@@ -125,6 +138,15 @@ class Publication(models.Model):
     at = models.DateTimeField(null=True)
     refused_seq = models.BigIntegerField(default=0)
     refused_reason = models.CharField(max_length=300, blank=True)
+
+    @classmethod
+    def succeed(cls, region: UUID, seq: int) -> None:
+        fields = {"seq": seq, "at": timezone.now(), "refused_seq": 0, "refused_reason": ""}
+        cls.objects.update_or_create(region_id=region, defaults=fields)
+
+    @classmethod
+    def refuse(cls, region: UUID, seq: int, reason: str) -> None:
+        cls.objects.update_or_create(region_id=region, defaults={"refused_seq": seq, "refused_reason": reason[:300]})
 
 
 def _hash(token: str) -> str:

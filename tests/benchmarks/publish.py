@@ -53,21 +53,28 @@ def fill(instance: Any, services: list[Any]) -> None:
     from django.db import transaction
 
     from gateway.models import Authorization, Consumer
-    from secrets_app.models import Key, Reference
+    from secrets_app.models import AuditHead, Key, Reference
     from tests import cast
 
     region = instance.region
-    with transaction.atomic():
-        consumers = [Consumer(region=region, name=f"bulk-{n:05d}", generation="custom", created_by="benchmark") for n in range(CONSUMERS)]
-        Consumer.objects.bulk_create(consumers, batch_size=1000)
-        for consumer in consumers:
-            key = Key._new_inline(region, cast.value(f"value-of-{consumer.name}-and-no-other"), cast.SETUP)
-            Key.objects.filter(pk=key.pk).update(reference_count=1)
-            Reference.objects.create(key=key, holder_kind="consumer", holder_id=consumer.pk, path=Consumer.path, inbound=True)
-        for service in services:
+    for start in range(0, CONSUMERS, 500):  # the running processes write as well, and wait 5 s at most
+        with transaction.atomic():
+            consumers = [
+                Consumer(region=region, name=f"bulk-{n:05d}", generation="custom", created_by="benchmark")
+                for n in range(start, start + 500)
+            ]
+            Consumer.objects.bulk_create(consumers)
+            for consumer in consumers:
+                key = Key._new_inline(region, cast.value(f"value-of-{consumer.name}-and-no-other"), cast.SETUP)
+                Key.objects.filter(pk=key.pk).update(reference_count=1)
+                Reference.objects.create(key=key, holder_kind="consumer", holder_id=consumer.pk, path=Consumer.path, inbound=True)
             Authorization.objects.bulk_create(
-                [Authorization(service=service, consumer=consumer) for consumer in consumers], batch_size=1000
+                Authorization(service=service, consumer=consumer) for service in services for consumer in consumers
             )
+    # As if the next deed had made them all: what is older than the last publication is not read again.
+    next_seq = AuditHead.objects.get().seq + 1
+    Consumer.objects.filter(region=region).update(changed_seq=next_seq)
+    instance.services.update(changed_seq=next_seq)
 
 
 def _publish(instance: Any, services: list[Any], caller: Any) -> Iterator[float]:

@@ -1,0 +1,99 @@
+"""The control plane: follows the audit log, opens values, and serves nodes over one ADS stream each."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from gateway.models import ControlPlane as Heartbeat
+from gateway.models import Node
+from gateway.xds.auth import Identity
+from gateway.xds.cache import Cache
+from gateway.xds.ledger import DatabaseLedger
+from gateway.xds.publisher import Publisher
+from gateway.xds.server import ControlPlane
+from gateway.xds.watch import watch
+from secrets_app import keyring
+from secrets_app.actor import Actor
+from secrets_app.errors import VaultError
+
+log = logging.getLogger(__name__)
+
+BEAT = 5.0  # seconds
+
+
+class Command(BaseCommand):
+    help = "Run the control plane. It needs the private half of the keyring."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="a loopback address: nodes show their tokens on this connection")
+        parser.add_argument("--port", type=int, default=settings.XDS_PORT)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            asyncio.run(serve(options["host"], options["port"]))
+        except VaultError as refused:
+            raise CommandError(refused.message) from None
+        except (OSError, ValueError) as refused:
+            raise CommandError(str(refused)) from None
+
+
+async def serve(host: str, port: int) -> None:
+    """Until SIGTERM or SIGINT."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    notes = ThreadPoolExecutor(1, thread_name_prefix="notes")
+    by = Actor.system("control-plane")
+    cache, ledger, head = Cache(), DatabaseLedger(by), watch()
+    server = ControlPlane(cache, KnownNodes(notes), ledger)
+    publisher = Publisher(cache, server, ledger, head, keyring.derived(b"xds versions"), by)
+
+    async def in_notes(work: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(notes, work)
+
+    try:
+        await in_notes(Heartbeat.rest)
+        await publisher.first()
+        await server.start(host, port)
+        await in_notes(lambda: Heartbeat.beat(started=True))
+        tasks = [asyncio.create_task(work) for work in (publisher.run(), ledger.run(in_notes), _beat(in_notes), ended.wait())]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        for task in done:
+            task.result()
+    finally:
+        await server.stop()
+        publisher.close()
+        with contextlib.suppress(DatabaseError):  # then silence will tell the console
+            await in_notes(Heartbeat.rest)
+        notes.shutdown()
+        head.close()
+
+
+class KnownNodes:
+    """Nodes by token, out of the database."""
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
+
+    async def identify(self, token: str) -> Identity | None:
+        node = await asyncio.get_running_loop().run_in_executor(self._thread, Node.by_token, token)
+        return Identity(node.pk, node.name) if node else None
+
+
+async def _beat(in_thread: Callable[[Callable[[], None]], Any]) -> None:
+    while True:
+        await asyncio.sleep(BEAT)
+        try:
+            await in_thread(Heartbeat.beat)
+        except DatabaseError:
+            log.warning("The heartbeat could not be written. Gateways are served all the same.")

@@ -1,0 +1,88 @@
+"""What nodes have, written down. Acknowledgements are status rows, joined into one write; a refusal is an audit entry besides."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from gateway.models import Node
+from gateway.xds.auth import Identity
+from gateway.xds.refusals import Refused
+from secrets_app.actor import Actor
+from secrets_app.models import deed
+
+log = logging.getLogger(__name__)
+
+JOIN = 0.02  # seconds between two writes; what comes meanwhile is joined
+RETRY = 1.0
+
+InThread = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+class DatabaseLedger:
+    """Called on the event loop, where it only takes notes; `run` writes them through `in_thread`."""
+
+    def __init__(self, by: Actor) -> None:
+        self._by = by
+        self._rows: dict[int, dict[str, Any]] = {}  # by node: the columns to write
+        self._refusals: dict[tuple[int, str], tuple[Refused, int]] = {}
+        self._told: set[tuple[int, str]] = set()  # refusals already in the audit log, until the node accepts something
+        self._wanted: dict[int, int] = {}  # by node: the audit entry last published to it
+        self._bell = asyncio.Event()
+
+    def published(self, node_id: int, seq: int) -> None:
+        self._wanted[node_id] = seq
+
+    def connected(self, node: Identity, envoy_version: str) -> None:
+        self._note(node, connected=True, envoy_version=envoy_version)
+
+    def disconnected(self, node: Identity) -> None:
+        self._note(node, connected=False)
+
+    def in_effect(self, node: Identity, seq: int) -> None:
+        self._told = {told for told in self._told if told[0] != node.node_id}
+        self._note(node, in_effect_seq=seq, in_effect_at=timezone.now(), refused_seq=0, refused_reason="")
+
+    def refused(self, node: Identity, refused: Refused) -> None:
+        seq = self._wanted.get(node.node_id, 0)
+        self._note(node, refused_seq=seq, refused_reason=str(refused)[:300])
+        if (node.node_id, str(refused)) not in self._told:
+            self._told.add((node.node_id, str(refused)))
+            self._refusals[node.node_id, str(refused)] = (refused, seq)
+
+    async def run(self, in_thread: InThread) -> None:
+        """Until cancelled. The first note is written at once, those of the next 20 ms together."""
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            rows, self._rows = self._rows, {}
+            refusals, self._refusals = self._refusals, {}
+            try:
+                await in_thread(lambda rows=rows, refusals=refusals: self._write(rows, refusals))  # type: ignore[misc]
+            except DatabaseError:
+                log.exception("The state of nodes could not be written; trying again.")
+                self._rows = {node: {**columns, **self._rows.get(node, {})} for node, columns in rows.items()} | {
+                    node: columns for node, columns in self._rows.items() if node not in rows
+                }
+                self._refusals = {**refusals, **self._refusals}
+                self._bell.set()
+                await asyncio.sleep(RETRY)
+            await asyncio.sleep(JOIN)
+
+    def _note(self, node: Identity, **columns: Any) -> None:
+        self._rows.setdefault(node.node_id, {}).update(columns, last_contact=timezone.now())
+        self._bell.set()
+
+    def _write(self, rows: dict[int, dict[str, Any]], refusals: dict[tuple[int, str], tuple[Refused, int]]) -> None:
+        try:
+            Node.note(rows)
+            for (node_id, _text), (refused, seq) in refusals.items():
+                if node := Node.objects.select_related("instance__region").filter(pk=node_id).first():
+                    with deed(self._by, "node.refuse", node) as entry:
+                        entry.facts = {"instance": node.instance.ref, "type": refused.kind, "reason": str(refused), "seq": seq}
+        except DatabaseError:
+            connection.close()
+            raise

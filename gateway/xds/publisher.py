@@ -1,0 +1,204 @@
+"""From the audit log to the cache: follows the log, and publishes a region anew when an entry says that its gateways may have to change.
+
+The first change goes at once; those of the next 50 ms are joined into one. Whatever fails, the last good snapshot stays.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from gateway import inventory
+from gateway.compile import Memo, compile_region, listener
+from gateway.compile.wire import packed
+from gateway.inventory import Inventory
+from gateway.models import Node, Problem, Publication
+from gateway.names import LISTENER as LISTENER_NAME
+from gateway.snapshot import Snapshot, SnapshotRefused
+from gateway.type_urls import LISTENER
+from gateway.xds.cache import Cache, Published
+from gateway.xds.ledger import DatabaseLedger
+from gateway.xds.server import ControlPlane
+from gateway.xds.watch import Watch, until_moved
+from secrets_app.access import ACTIONS
+from secrets_app.actor import Actor
+from secrets_app.models import AuditEntry, Region, deed
+from secrets_app.resolver import Resolver
+
+log = logging.getLogger(__name__)
+
+JOIN = 0.05  # seconds in which changes that follow a first one are joined
+RETRY = 1.0
+LONGEST_WAIT = 60.0  # looks at the clock at least so often, should it be set meanwhile
+
+T = TypeVar("T")
+PUBLISHING = [name for name, action in ACTIONS.items() if action.publishes]
+
+
+@dataclass
+class _Standing:
+    """What a region last came to."""
+
+    resolver: Resolver
+    memo: Memo = field(default_factory=Memo)
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)  # by node
+    tokens: dict[int, str] = field(default_factory=dict)  # by node: the hash, to notice that its right was taken away
+    problems: frozenset[tuple[str, int, str, str]] | None = None
+    stock: Inventory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What one look at a region came to; handed from the thread that made it to the loop that serves it."""
+
+    seq: int
+    snapshots: dict[int, Snapshot]
+    dropped: frozenset[int]
+    problems: frozenset[tuple[str, int, str, str]]
+    refused: str = ""  # why it was not published; the last good snapshots stay
+
+
+class Publisher:
+    """Compiles in one thread of its own, so that the event loop keeps answering nodes (and a revocation is not held up by it)."""
+
+    def __init__(self, cache: Cache, server: ControlPlane, ledger: DatabaseLedger, watch: Watch, version_key: bytes, by: Actor) -> None:
+        self._cache, self._server, self._ledger, self._watch = cache, server, ledger, watch
+        self._version_key = version_key
+        self._by = by
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="publisher")
+        self._standing: dict[UUID, _Standing] = {}
+        self._seen = 0
+        self._behind: set[UUID] = set()  # regions that changed and are not published yet
+        self._unwritten: dict[UUID, _Round] = {}  # what was published and is not written down yet
+
+    async def first(self) -> None:
+        """Publish every region. Nothing is served before this has succeeded. Raises DatabaseError, CannotOpen."""
+        self._watch.moved()
+        seen, regions = await self._in_thread(_head_and_regions)
+        for region in regions:
+            await self._publish(region)
+        self._seen = seen
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            if not self._behind and not self._unwritten:
+                await until_moved(self._watch, self._wait())
+            began = asyncio.get_running_loop().time()
+            try:
+                self._behind |= await self._in_thread(self._changed_regions)
+                for region in self._behind | self._due():
+                    await self._publish(region)
+                    self._behind.discard(region)
+                # Only now: a write may have to wait for other writers, and no gateway shall.
+                for region, result in tuple(self._unwritten.items()):
+                    await self._in_thread(lambda region=region, result=result: self._write_down(region, result))  # type: ignore[misc]
+                    del self._unwritten[region]
+            except DatabaseError:
+                log.exception("The database did not answer; trying again. Gateways keep what they have.")
+                await asyncio.sleep(RETRY)
+            await asyncio.sleep(max(0.0, began + JOIN - asyncio.get_running_loop().time()))
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def _publish(self, region: UUID) -> None:
+        result = await self._in_thread(lambda: self._compile(region))
+        for node_id in result.dropped:
+            self._server.drop(node_id)
+        for node_id, snapshot in result.snapshots.items():
+            self._ledger.published(node_id, result.seq)
+            self._cache.put(node_id, Published(snapshot, result.seq))
+        self._unwritten[region] = result
+
+    def _wait(self) -> float:
+        now = timezone.now()
+        return min([LONGEST_WAIT, *(max(0.0, (end - now).total_seconds()) for end in self._ends().values())])
+
+    def _due(self) -> set[UUID]:
+        now = timezone.now()
+        return {region for region, end in self._ends().items() if end <= now}
+
+    def _ends(self) -> dict[UUID, datetime]:
+        """By region: when the earliest overlap ends and its snapshot is no longer right."""
+        stocks = {region: standing.stock for region, standing in self._standing.items()}
+        return {region: stock.next_change for region, stock in stocks.items() if stock and stock.next_change}
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _with_fresh_connection, work)
+
+    # In the thread
+
+    def _changed_regions(self) -> set[UUID]:
+        """Regions of the publishing entries since the last look. An entry of no region concerns all of them."""
+        rows = list(AuditEntry.objects.filter(seq__gt=self._seen).order_by("seq").values_list("seq", "action", "region_id", "outcome"))
+        changed = {region for _seq, action, region, outcome in rows if outcome == "ok" and action in PUBLISHING}
+        self._seen = max((row[0] for row in rows), default=self._seen)
+        return set(Region.objects.values_list("pk", flat=True)) if None in changed else {region for region in changed if region}
+
+    def _compile(self, region: UUID) -> _Round:
+        standing = self._standing.setdefault(region, _Standing(Resolver()))
+        stock = inventory.load(region, standing.stock)
+        values = standing.resolver.resolve(_version_ids(stock))
+        compiled = compile_region(stock, values, standing.memo)
+        standing.stock = stock
+        problems = frozenset(
+            (problem.holder_kind, problem.holder_id, problem.path, problem.reason)
+            for instance in compiled.values()
+            for problem in instance.problems
+        )
+        nodes = list(Node.objects.filter(instance__region_id=region).order_by("pk"))
+        try:
+            snapshots = {}
+            for node in nodes:
+                earlier = standing.snapshots.get(node.pk)
+                door = {LISTENER: {LISTENER_NAME: packed(listener(node.listen_host, node.listen_port))}}
+                snapshot = Snapshot.of({**compiled[node.instance_id].resources, **door}, self._version_key, earlier)
+                snapshot.check(earlier)
+                snapshots[node.pk] = snapshot
+        except SnapshotRefused as refused:
+            return _Round(stock.seq, {}, frozenset(), problems, str(refused))
+        tokens = {node.pk: node.token_hash for node in nodes}
+        dropped = frozenset(node for node, token in standing.tokens.items() if tokens.get(node) != token)
+        standing.snapshots, standing.tokens = snapshots, tokens
+        return _Round(stock.seq, snapshots, dropped, problems)
+
+    def _write_down(self, region: UUID, result: _Round) -> None:
+        standing = self._standing[region]
+        if result.problems != standing.problems:
+            Problem.rewrite(region, result.problems)
+            standing.problems = result.problems
+        if not result.refused:
+            Publication.succeed(region, result.seq)
+            return
+        log.error("Not published: %s The last good state stays with the gateways.", result.refused)
+        Publication.refuse(region, result.seq, result.refused)
+        with deed(self._by, "snapshot.refuse", Region.objects.get(pk=region)) as entry:
+            entry.facts = {"reason": result.refused[:300], "seq": result.seq}
+
+
+def _head_and_regions() -> tuple[int, list[UUID]]:
+    seen = AuditEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
+    return seen, list(Region.objects.values_list("pk", flat=True))
+
+
+def _version_ids(stock: Inventory) -> set[UUID]:
+    uses = [credential.use for consumer in stock.consumers for credential in consumer.credentials]
+    uses += [use for instance in stock.instances for service in instance.services for use in service.keys]
+    return {version.id for use in uses for version in use.versions}
+
+
+def _with_fresh_connection(work: Callable[[], T]) -> T:
+    """A connection that broke is not kept: the next try opens another."""
+    try:
+        return work()
+    except DatabaseError:
+        connection.close()
+        raise
