@@ -30,6 +30,8 @@ class Address:
 
 def parse_address(text: str) -> Address:
     """Raises Invalid (field "address") with what is wrong in words."""
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise _refused(_("An address holds no spaces or line breaks."))  # urlsplit would quietly drop some of them
     try:
         parts = urlsplit(text)
         port = parts.port

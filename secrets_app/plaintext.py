@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Never, Self
 
 from secrets_app.errors import Invalid
+from secrets_app.refs import looks_like_reference
 
 MAX = 64 * 1024  # bytes
 LONG_ENOUGH = 16  # characters; a shorter value could be found by trying fingerprints
@@ -23,6 +24,7 @@ class Traits:
     size: int  # bytes
     header_safe: bool  # printable ASCII, no space at either end: travels in an HTTP header unchanged
     long_enough: bool  # at least 16 characters: may be bound to a consumer, and has a fingerprint
+    refers: bool  # holds `$ref{`: meant as a reference, not as a value
 
 
 class Plaintext:
@@ -65,6 +67,7 @@ class Plaintext:
             size=len(raw),
             header_safe=all(0x20 <= byte <= 0x7E for byte in raw) and raw == raw.strip(b" "),
             long_enough=len(raw.decode("utf-8", "replace")) >= LONG_ENOUGH,
+            refers=looks_like_reference(raw),
         )
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app.db import locked
 from secrets_app.errors import Invalid, NotFound, StaleEdit
+from secrets_app.plaintext import Plaintext
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 RESERVED_NAMES = {"new", "options"}
@@ -60,6 +61,13 @@ def check_name(name: str, taken: bool) -> dict[str, list[str]]:
 def check_description(description: str) -> dict[str, list[str]]:
     if len(description) > DESCRIPTION_LIMIT:
         return {"description": [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]}
+    return {}
+
+
+def check_custom(value: Plaintext, field: str) -> dict[str, list[str]]:
+    """Errors for a value of a holder's own: a reference typed here would be taken literally, by callers and back ends alike."""
+    if value.traits.refers:
+        return {field: [str(_("This looks like a reference. Choose Reference Key instead, and the key by its name."))]}
     return {}
 
 

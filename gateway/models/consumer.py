@@ -1,3 +1,4 @@
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 from uuid import UUID
@@ -6,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.base import Noun, check_description, check_name, refuse
+from gateway.models.base import Noun, check_custom, check_description, check_name, refuse
 from gateway.sources import BEARER, SOURCES_A_REGION, Source, check_source
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
@@ -72,6 +73,15 @@ class Consumer(Noun):
     @property
     def reference(self) -> Reference:
         return Reference.objects.select_related("key").get(holder_kind=self.audit_kind, holder_id=self.pk, path=self.path)
+
+    def other_sources(self) -> list[tuple[Source, list[str]]]:
+        """Where its key is accepted beside its own source, and by which services: each looks wherever one of its consumers puts a key."""
+        siblings = Consumer.objects.filter(enabled=True, authorizations__service__authorizations__consumer=self)
+        rows = siblings.values_list("source_kind", "source_name", "authorizations__service__name").distinct()
+        services: dict[Source, list[str]] = defaultdict(list)
+        for kind, name, service in rows.order_by("source_kind", "source_name", "authorizations__service__name"):
+            services[Source(kind, name)].append(service)
+        return [(source, names) for source, names in services.items() if source != self.source]
 
     @classmethod
     def visible_to(cls, actor: Actor, region: Region) -> ConsumerQuerySet:
@@ -165,7 +175,11 @@ class Consumer(Noun):
             self._lock()
             if self.generation == REFERENCE:
                 raise Conflict(_("This consumer refers to a key. Rotate the key itself: every holder then uses the new value."))
-            version = self.reference.key._rotate(value, overlap_hours, by)
+            refuse(check_custom(value, "value"))
+            try:
+                version = self.reference.key._rotate(value, overlap_hours, by)
+            except Invalid as refused:
+                raise Invalid({"value" if field == "key" else field: texts for field, texts in refused.errors.items()}) from None
             entry.stamp(self)
             entry.facts = {
                 "version": version.number,
@@ -200,6 +214,7 @@ class Consumer(Noun):
             by.require("key.bind")
             key = find_key_to_bind(self.region, credential.key_name, by)
         elif credential.generation in (SYSTEM, CUSTOM) and credential.value is not None:
+            refuse(check_custom(credential.value, "value"))
             key = Key._new_inline(self.region, credential.value, by)
         else:
             raise Invalid({"generation": [str(_("Choose one of the generation methods listed."))]})

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from gateway.models.base import Noun, refuse
 from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, supports_references
@@ -65,8 +66,8 @@ class Instance(Noun):
     def create(cls, region: Region, name: str, version: str = NEWEST, *, by: Actor, once: UUID | None = None) -> "Instance":
         with deed(by, "instance.create", once=once) as entry:
             errors: dict[str, list[str]] = {}
-            if not name.strip() or len(name) > 64 or not name.isprintable():
-                errors["name"] = [str(_("Enter a name of 1 to 64 characters."))]
+            if not name or len(name) > 64 or not name.isprintable() or name != name.strip():
+                errors["name"] = [str(_("Enter a name of 1 to 64 visible characters, without a space at either end."))]
             elif cls.objects.filter(region=region, name=name).exists():
                 errors["name"] = [str(_("An instance with this name exists in the region. Choose another."))]
             if version not in COMPATIBILITY_VERSIONS:
@@ -83,9 +84,12 @@ class Instance(Noun):
         with deed(by, "instance.delete", self) as entry:
             self._lock()
             if services := self.services.count():
-                raise Conflict(
-                    _("This instance has %(count)d services. Delete them first: their references end with them.") % {"count": services}
+                text = ngettext(
+                    "This instance has %(count)d service. Delete it first: its references end with it.",
+                    "This instance has %(count)d services. Delete them first: their references end with them.",
+                    services,
                 )
+                raise Conflict(text % {"count": services})
             entry.facts = {"services": 0, "nodes": self.nodes.count()}
             self.nodes.all().delete()
             type(self).objects.filter(pk=self.pk).delete()

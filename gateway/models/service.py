@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gateway.address import Address, is_ours, parse_address
-from gateway.models.base import Noun, check_name, refuse
+from gateway.models.base import Noun, check_custom, check_name, refuse
 from gateway.models.consumer import CUSTOM, REFERENCE, Consumer, find_key_to_bind
 from gateway.models.instance import Instance
 from gateway.models.node import Node
@@ -82,6 +82,11 @@ class Service(Noun):
         return Reference.objects.filter(holder_kind=self.audit_kind, holder_id=self.pk).select_related("key").order_by("path")
 
     @property
+    def uses(self) -> list[Reference]:
+        """In the order of the form; sorted as text, "api_keys[10]" would stand before "api_keys[2]"."""
+        return sorted(self.references, key=lambda reference: (len(reference.path), reference.path))
+
+    @property
     def consumers(self) -> "models.QuerySet[Consumer]":
         return Consumer.objects.filter(authorizations__service=self)
 
@@ -136,6 +141,8 @@ class Service(Noun):
         with deed(by, "service.edit", self) as entry:
             self._lock(lock_version)
             parsed = _check({}, supplier, protocol, address)
+            if str(parsed) != self.address and self.generation == REFERENCE:
+                by.require("key.bind")  # another address: the keys go to somebody else
             if keys is None and SUPPLIERS[supplier].one_key and self.references.count() > 1:
                 raise Invalid({"supplier": [str(_("This supplier takes exactly one API key; this service has several."))]})
             changed = [
@@ -213,6 +220,7 @@ class Service(Noun):
                     raise Invalid({f"key_{index}": [str(_("This key is chosen twice. Each one is enough once."))]})
         elif keys.generation == CUSTOM:
             self._check_number(keys.values)
+            refuse(*(check_custom(value, f"key_{index}") for index, value in enumerate(keys.values)))
             found = [Key._new_inline(self.instance.region, value, by) for value in keys.values]
         else:
             raise Invalid({"generation": [str(_("Choose one of the generation methods listed."))]})

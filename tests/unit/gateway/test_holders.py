@@ -1,0 +1,36 @@
+"""Reference rows told to people."""
+
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from gateway import holders
+from secrets_app.models import Reference, Region
+from tests import cast
+
+
+def test_holders_say_what_where_and_in_which_instance(region: Region) -> None:
+    key, instance = cast.key(region), cast.instance(region, "east")
+    consumer = cast.consumer(region, "acme", bound_to=cast.key(region))
+    service = cast.service(instance, "chat", keys=[cast.key(region), key])
+    found = holders.describe(Reference.objects.order_by("pk"))
+    assert [(one.kind, one.id, one.name, one.place, one.instance_ref, one.instance_name, one.inbound) for one in found] == [
+        ("consumer", consumer.pk, "acme", "Authentication method › Bind Key", "", "", True),
+        ("ai_service", service.pk, "chat", "Large Model Configuration › API Key", instance.ref, "east", False),
+        ("ai_service", service.pk, "chat", "Large Model Configuration › API Key 2", instance.ref, "east", False),
+    ]
+
+
+def test_one_query_a_kind_however_many_there_are(region: Region, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    key, instance = cast.key(region), cast.instance(region)
+    for _ in range(5):
+        cast.service(instance, keys=[key])
+    rows = list(Reference.objects.all())
+    with django_assert_num_queries(1):
+        assert len(holders.describe(rows)) == 5
+
+
+def test_a_holder_gone_meanwhile_is_left_out(region: Region) -> None:
+    service = cast.service(cast.instance(region), keys=[cast.key(region)])
+    rows = list(Reference.objects.all())
+    service.delete(by=cast.SETUP)
+    assert holders.describe(rows) == []
+    assert holders.describe([]) == []

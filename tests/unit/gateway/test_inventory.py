@@ -1,0 +1,124 @@
+"""The inventory: what a region's gateways shall serve, read in one view, without a value in it."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from gateway import inventory
+from gateway.models import Instance
+from gateway.sources import BEARER, Source
+from secrets_app.models import AuditHead, KeyVersion, Region
+from tests import cast
+
+
+@pytest.fixture
+def instance(region: Region) -> Instance:
+    return cast.instance(region, "east")
+
+
+def test_an_empty_region_is_an_empty_inventory(region: Region) -> None:
+    found = inventory.load(region.pk)
+    assert (found.region_id, found.consumers, found.instances, found.next_change) == (region.pk, (), (), None)
+    assert found.seq == AuditHead.objects.get().seq
+
+
+def test_a_service_stands_in_it_as_the_gateway_needs_it(instance: Instance) -> None:
+    key = cast.key(instance.region, "shared")
+    service = cast.service(instance, "chat", keys=[key], supplier="claude", protocol="native", address="https://api.anthropic.com/v1/")
+    cast.consumer(instance.region, "beta")
+    cast.consumer(instance.region, "acme")
+    service.authorize(["beta", "acme"], by=cast.SETUP)
+    version = KeyVersion.objects.get(key=key)
+    [found] = inventory.load(instance.region_id).instances
+    assert (found.id, found.ref) == (instance.pk, instance.ref)
+    assert found.services == (
+        inventory.Service(
+            id=service.pk,
+            name="chat",
+            scheme="https",
+            host="api.anthropic.com",
+            port=443,
+            path="/v1",
+            header="x-api-key",
+            prefix="",
+            extra_headers=(("anthropic-version", "2023-06-01"),),
+            keys=(inventory.Use("api_keys[0]", key.pk, (inventory.Version(version.pk, 1),)),),
+            consumer_authentication=True,
+            authorized=("acme", "beta"),
+        ),
+    )
+
+
+def test_a_consumer_stands_in_it_with_its_source(region: Region) -> None:
+    consumer = cast.consumer(region, "acme", source=Source("header", "x-api-key"))
+    [found] = inventory.load(region.pk).consumers
+    assert (found.id, found.name) == (consumer.pk, "acme")
+    assert [(credential.use.path, credential.sources) for credential in found.credentials] == [
+        ("credentials[0]", (Source("header", "x-api-key"),))
+    ]
+
+
+def test_a_disabled_consumer_is_left_out_but_stays_authorized(instance: Instance) -> None:
+    consumer = cast.consumer(instance.region, "acme", enabled=False)
+    cast.service(instance, "chat").authorize(["acme"], by=cast.SETUP)
+    found = inventory.load(instance.region_id)
+    assert found.consumers == ()
+    assert found.instances[0].services[0].authorized == ("acme",)
+    consumer.enable(by=cast.SETUP)
+    assert [c.name for c in inventory.load(instance.region_id).consumers] == ["acme"]
+
+
+def test_a_disabled_key_leaves_its_places_without_a_version(instance: Instance) -> None:
+    key = cast.key(instance.region, "shared")
+    cast.service(instance, "chat", keys=[key])
+    key.disable(by=cast.SETUP)
+    assert inventory.load(instance.region_id).instances[0].services[0].keys == (inventory.Use("api_keys[0]", key.pk, ()),)
+
+
+def test_during_an_overlap_both_versions_count_newest_first_and_its_end_is_known(region: Region) -> None:
+    key = cast.key(region, "partner")
+    cast.consumer(region, "acme", bound_to=key)
+    key.rotate(cast.value(), 24, by=cast.SETUP)
+    found = inventory.load(region.pk)
+    assert [version.number for version in found.consumers[0].credentials[0].use.versions] == [2, 1]
+    assert found.next_change == KeyVersion.objects.get(stage="previous").accepted_until
+    KeyVersion.objects.filter(stage="previous").update(accepted_until=timezone.now() - timedelta(seconds=1))
+    found = inventory.load(region.pk)
+    assert [version.number for version in found.consumers[0].credentials[0].use.versions] == [2]
+    assert found.next_change is None
+
+
+def test_a_region_knows_nothing_of_another(instance: Instance) -> None:
+    other = Region.create("other", "Other", by=cast.SETUP)
+    cast.service(cast.instance(other), keys=[cast.key(other)])
+    cast.consumer(other)
+    found = inventory.load(instance.region_id)
+    assert found.consumers == ()
+    assert [(one.ref, one.services) for one in found.instances] == [(instance.ref, ())]
+
+
+def test_reading_takes_seven_queries_whatever_the_size(instance: Instance, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    for number in range(3):
+        cast.service(instance, keys=[cast.key(instance.region)]).authorize([cast.consumer(instance.region).name], by=cast.SETUP)
+        with django_assert_num_queries(7):
+            assert len(inventory.load(instance.region_id).consumers) == number + 1
+
+
+def test_no_value_and_no_ciphertext_stand_in_it(instance: Instance) -> None:
+    cast.consumer(instance.region, bound_to=cast.key(instance.region, text="a value that is not to be seen"))
+    cast.service(instance, keys=[cast.key(instance.region, text="another value not to be seen")])
+    assert "not to be seen" not in repr(inventory.load(instance.region_id))
+
+
+def test_a_key_is_also_accepted_where_other_consumers_of_its_services_put_theirs(instance: Instance) -> None:
+    acme = cast.consumer(instance.region, "acme")
+    cast.consumer(instance.region, "beta", source=Source("header", "x-api-key"))
+    cast.consumer(instance.region, "gone", source=Source("query", "key"), enabled=False)
+    cast.consumer(instance.region, "elsewhere", source=Source("query", "token"))
+    for name in ("chat", "embed"):
+        cast.service(instance, name).authorize(["acme", "beta", "gone"], by=cast.SETUP)
+    cast.service(instance, "other").authorize(["elsewhere", "beta"], by=cast.SETUP)
+    assert acme.source == BEARER
+    assert acme.other_sources() == [(Source("header", "x-api-key"), ["chat", "embed"])]

@@ -1,0 +1,53 @@
+"""Where a caller may put its credential."""
+
+import pytest
+
+from gateway.sources import BEARER, Source, check_source
+
+
+def test_sources_read_as_people_know_them() -> None:
+    assert [str(BEARER), str(Source("header", "x-api-key")), str(Source("query", "api_key"))] == [
+        "Authorization: Bearer",
+        "header x-api-key",
+        "query parameter api_key",
+    ]
+
+
+@pytest.mark.parametrize("source", [BEARER, Source("header", "x-api-key"), Source("header", "apikey"), Source("query", "Api_Key.1~")])
+def test_the_documented_places_are_taken(source: Source) -> None:
+    assert check_source(source) == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Source("header", ""),
+        Source("header", "X-Api-Key"),  # names are kept in lower case; the form folds them
+        Source("header", "x api"),
+        Source("header", "x-api:"),
+        Source("header", "x-api\r\nx-other"),
+        Source("header", "schlüssel"),
+        Source("header", "x" * 65),
+        Source("header", "authorization"),
+        Source("header", "cookie"),
+        Source("header", "host"),
+        Source("header", "x-forwarded-for"),
+        Source("header", "x-envoy-upstream-rq-timeout-ms"),
+        Source("header", "x-latchkey-consumer"),
+        Source("header", ":path"),
+        Source("query", ""),
+        Source("query", "api key"),
+        Source("query", "a&b"),
+        Source("query", "a=b"),
+        Source("query", "ключ"),
+        Source("query", "a" * 65),
+        Source("query", "a\n"),
+    ],
+)
+def test_a_name_that_means_something_else_is_refused_by_field(source: Source) -> None:
+    assert list(check_source(source)) == ["source_name"]
+
+
+@pytest.mark.parametrize("source", [Source("cookie", "a"), Source("", ""), Source("bearer", "x-api-key")])
+def test_another_kind_is_refused(source: Source) -> None:
+    assert list(check_source(source)) == ["source_kind"]
