@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from gateway.models import Consumer, Service
-from secrets_app.models import Reference
+from secrets_app.models import Key, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,11 @@ def describe(references: Iterable[Reference]) -> list[Holder]:
                 Holder(reference.holder_kind, reference.holder_id, name, place, reference.path, ref, instance, reference.inbound)
             )
     return holders
+
+
+def senders(key: Key) -> int:
+    """How many holders show this key to a back end: whoever else is given it could go there directly."""
+    return Reference.objects.filter(key=key, inbound=False).values("holder_kind", "holder_id").distinct().count()
 
 
 def _place(reference: Reference) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, Invalid, StaleEdit
@@ -87,7 +88,7 @@ class DeedForm(forms.Form):
             return deed()
         except Invalid as refused:
             for field, messages in refused.errors.items():
-                self.add_error(field if field in self.fields else None, [ValidationError(message) for message in messages])
+                self.add_error(self.place(field), [ValidationError(message) for message in messages])
             self.status = 422
         except StaleEdit as refused:
             self.current = refused.current
@@ -99,6 +100,21 @@ class DeedForm(forms.Form):
             self.add_error(None, refused.message)
             self.status = refused.status
         return None
+
+    def did(self, deed: Callable[[], None]) -> bool:
+        """Attempt a verb that has nothing to return; whether it was done."""
+        self.attempt(deed)
+        return not self.errors
+
+    def place(self, field: str) -> str | None:
+        """Which field shows what the verb refuses at its own; None stands above the form."""
+        return field if field in self.fields else None
+
+    def resume(self, lock_version: int) -> None:
+        """After a stale edit: who saves now has seen what is stored, so the next save is meant to replace it."""
+        assert isinstance(self.data, QueryDict)
+        self.data = self.data.copy()
+        self.data["lock_version"] = str(lock_version)
 
 
 class DescriptionField(forms.CharField):

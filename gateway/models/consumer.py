@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -32,6 +33,11 @@ class ConsumerQuerySet(models.QuerySet["Consumer"]):
         if (consumer := self.filter(name=name).first()) is None:
             raise NotFound()
         return consumer
+
+    def matching(self, typed: str) -> Self:
+        """Whose name or description holds these characters, whatever their case."""
+        typed = typed.strip()
+        return self.filter(Q(name__icontains=typed) | Q(description__icontains=typed)) if typed else self.all()
 
 
 class Consumer(Noun):

@@ -1,0 +1,29 @@
+"""Questions before a deed that hurts."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from console.forms.base import DeedForm
+
+
+class Confirm(DeedForm):
+    """Asks nothing more: reading the page and pressing the button is the answer."""
+
+
+class TypedName(DeedForm):
+    """The name of what goes, typed. Compared exactly: fields are not stripped."""
+
+    confirm = forms.CharField(label=_("Name"), strip=False, error_messages={"required": _("Type the name to confirm.")})
+
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = name
+
+    def clean_confirm(self) -> str:
+        typed = str(self.cleaned_data["confirm"])
+        if typed != self.name:
+            raise ValidationError(_("This is not the name. Type it exactly as it stands above."))
+        return typed
