@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
 
-from console.views import account, audit, health, overview, settings, styleguide
+from console.views import account, audit, consumers, health, instances, overview, services, settings, styleguide
 from console.views.stylesheet import stylesheet
 
 
@@ -21,6 +21,35 @@ handler500 = "console.views.errors.server_error"
 
 in_a_region: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
+    path("consumers/", consumers.list_, name="consumer-list"),
+    path("consumers/new/", consumers.create, name="consumer-create"),
+    path("consumers/new/bind-summary/", consumers.bind_summary, name="consumer-bind-summary"),
+    path("consumers/<slug:name>/", consumers.detail, name="consumer-detail"),
+    path("consumers/<slug:name>/edit/", consumers.edit, name="consumer-edit"),
+    path("consumers/<slug:name>/rotate/", consumers.rotate, name="consumer-rotate"),
+    path("consumers/<slug:name>/disable/", consumers.disable, name="consumer-disable"),
+    path("consumers/<slug:name>/enable/", consumers.enable, name="consumer-enable"),
+    path("consumers/<slug:name>/delete/", consumers.delete, name="consumer-delete"),
+    path("instances/", instances.list_, name="instance-list"),
+    path("instances/new/", instances.create, name="instance-create"),
+    path("instances/<slug:ref>/", instances.detail, name="instance-detail"),
+    path("instances/<slug:ref>/delete/", instances.delete, name="instance-delete"),
+    path("instances/<slug:ref>/nodes/", instances.nodes, name="node-list"),
+    path("instances/<slug:ref>/services/", services.list_, name="service-list"),
+    path("instances/<slug:ref>/services/new/", services.create, name="service-create"),
+    path("instances/<slug:ref>/services/new/preset/", services.preset, name="service-preset"),
+    path("instances/<slug:ref>/services/new/key-row/", services.key_row, name="service-key-row"),
+    path("instances/<slug:ref>/services/<slug:name>/", services.detail, name="service-detail"),
+    path("instances/<slug:ref>/services/<slug:name>/edit/", services.edit, name="service-edit"),
+    path("instances/<slug:ref>/services/<slug:name>/delete/", services.delete, name="service-delete"),
+    path("instances/<slug:ref>/services/<slug:name>/open/", services.open_, name="service-open"),
+    path(
+        "instances/<slug:ref>/services/<slug:name>/require-authentication/",
+        services.require_authentication,
+        name="service-require-authentication",
+    ),
+    path("instances/<slug:ref>/services/<slug:name>/authorize/", services.authorize, name="service-authorize"),
+    path("instances/<slug:ref>/services/<slug:name>/revoke/<slug:consumer>/", services.revoke, name="service-revoke"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -27,6 +27,11 @@ class Address:
         standard = self.port == {"http": 80, "https": 443}[self.scheme]
         return f"{self.scheme}://{host}{'' if standard else f':{self.port}'}{self.path}"
 
+    @property
+    def in_clear(self) -> bool:
+        """What is sent there can be read on the way: not encrypted, and not to this machine itself."""
+        return self.scheme == "http" and not _loopback(self.host)
+
 
 def parse_address(text: str) -> Address:
     """Raises Invalid (field "address") with what is wrong in words."""

@@ -28,6 +28,10 @@ class Supplier:
     protocols: dict[str, Shape]
     one_key: bool = False
     address_hint: str = ""
+    native_address: str = ""  # where its own protocol is spoken at another address than OpenAI's
+
+    def address_for(self, protocol: str) -> str:
+        return (self.native_address if protocol == NATIVE else "") or self.address
 
 
 _BEARER = Shape()
@@ -62,6 +66,7 @@ SUPPLIERS: dict[str, Supplier] = {
             "Gemini",
             "https://generativelanguage.googleapis.com/v1beta/openai",
             {OPENAI: _BEARER, NATIVE: Shape("x-goog-api-key", "")},
+            native_address="https://generativelanguage.googleapis.com/v1beta",
         ),
         _openai_like("deepseek", "DeepSeek", "https://api.deepseek.com/v1"),
         _openai_like("moonshot", "Moonshot", "https://api.moonshot.cn/v1"),

@@ -1,14 +1,18 @@
 """Forms with choices that ask for more: every branch stands in the first HTML, and only the chosen one is read."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from console.forms.base import DeedForm
 
+Branches = dict[str, dict[str, tuple[str, ...]]]
+
 
 class BranchedForm(DeedForm):
-    """`branches`: choice field -> option -> the fields it asks for. What stands in other branches' fields is neither checked nor kept."""
+    """What stands in the fields of branches that are not chosen is neither checked nor kept."""
 
-    branches: ClassVar[dict[str, dict[str, tuple[str, ...]]]] = {}
+    def branches(self) -> Branches:
+        """Choice field -> option -> the fields that it asks for."""
+        raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:
         for name in self._unread():
@@ -19,7 +23,7 @@ class BranchedForm(DeedForm):
     def _unread(self) -> list[str]:
         return [
             name
-            for choice, options in self.branches.items()
+            for choice, options in self.branches().items()
             for option, names in options.items()
             if option != self.cleaned_data.get(choice)
             for name in names

@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from console.forms.base import DeedForm, DescriptionField, Entered, SecretField, SecretInput
-from console.forms.branches import BranchedForm
+from console.forms.branches import BranchedForm, Branches
 from gateway.models import Consumer, NewCredential
 from gateway.models.consumer import CUSTOM, REFERENCE, SYSTEM
 from gateway.sources import BEARER, Source
@@ -30,10 +30,6 @@ def _credential_field() -> SecretField:
 class _CredentialForm(BranchedForm):
     """How the value comes to be, and where callers put it."""
 
-    branches: ClassVar = {
-        "generation": {CUSTOM: ("value",), REFERENCE: ("key",)},
-        "source_kind": {"header": ("header",), "query": ("parameter",)},
-    }
     method_hints: ClassVar = {"api_key": _("Supports references")}
 
     method = forms.ChoiceField(
@@ -69,6 +65,12 @@ class _CredentialForm(BranchedForm):
         initial="api_key",
         error_messages={"required": _("Enter the parameter's name, such as api_key.")},
     )
+
+    def branches(self) -> Branches:
+        return {
+            "generation": {CUSTOM: ("value",), REFERENCE: ("key",)},
+            "source_kind": {"header": ("header",), "query": ("parameter",)},
+        }
 
     @property
     def chosen(self) -> str:

@@ -1,9 +1,10 @@
 import secrets
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Self
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -21,6 +22,11 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         if (instance := self.filter(ref=ref).first()) is None:
             raise NotFound()
         return instance
+
+    def matching(self, typed: str) -> Self:
+        """Whose name or id holds these characters, whatever their case."""
+        typed = typed.strip()
+        return self.filter(Q(name__icontains=typed) | Q(ref__icontains=typed)) if typed else self.all()
 
 
 def _new_ref() -> str:

@@ -148,6 +148,11 @@ class Publication(models.Model):
     def refuse(cls, region: UUID, seq: int, reason: str) -> None:
         cls.objects.update_or_create(region_id=region, defaults={"refused_seq": seq, "refused_reason": reason[:300]})
 
+    @classmethod
+    def of(cls, region: Region) -> "Publication":
+        """An unsaved one, of nothing, before the first."""
+        return cls.objects.filter(region=region).first() or cls(region=region)
+
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

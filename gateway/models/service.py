@@ -5,12 +5,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gateway.address import Address, is_ours, parse_address
 from gateway.models.base import Noun, check_custom, check_name, refuse
-from gateway.models.consumer import CUSTOM, REFERENCE, Consumer, find_key_to_bind
+from gateway.models.consumer import CUSTOM, REFERENCE, Consumer, ConsumerQuerySet, find_key_to_bind
 from gateway.models.instance import Instance
 from gateway.models.node import Node
 from gateway.providers import SUPPLIERS, Shape, Supplier
@@ -37,6 +38,11 @@ class ServiceQuerySet(models.QuerySet["Service"]):
         if (service := self.filter(name=name).first()) is None:
             raise NotFound()
         return service
+
+    def matching(self, typed: str) -> Self:
+        """Whose name or address holds these characters, whatever their case."""
+        typed = typed.strip()
+        return self.filter(Q(name__icontains=typed) | Q(address__icontains=typed)) if typed else self.all()
 
 
 class Service(Noun):
@@ -78,6 +84,10 @@ class Service(Noun):
         return str(SUPPLIERS[self.supplier].label)
 
     @property
+    def in_clear(self) -> bool:
+        return parse_address(self.address).in_clear
+
+    @property
     def references(self) -> "models.QuerySet[Reference]":
         return Reference.objects.filter(holder_kind=self.audit_kind, holder_id=self.pk).select_related("key").order_by("path")
 
@@ -87,7 +97,7 @@ class Service(Noun):
         return sorted(self.references, key=lambda reference: (len(reference.path), reference.path))
 
     @property
-    def consumers(self) -> "models.QuerySet[Consumer]":
+    def consumers(self) -> ConsumerQuerySet:
         return Consumer.objects.filter(authorizations__service=self)
 
     @classmethod

@@ -1,0 +1,107 @@
+"""Gateway instances of a region, and the nodes of each."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as now
+
+from console.forms.confirm import TypedName
+from console.forms.instances import CreateInstance
+from console.middleware import allows
+from console.pages import page, see_other
+from console.paging import Listing
+from console.requests import ConsoleRequest
+from console.service_facts import instance_rows, joining, node_rows
+from gateway.delivery import Delivery
+from gateway.models import Instance, Publication
+from secrets_app.errors import AlreadyDone
+
+
+@allows("instance.view")
+def list_(request: ConsoleRequest) -> HttpResponse:
+    listing = Listing(request.GET, {"name": ["name"]})
+    cut = listing.cut(Instance.visible_to(request.actor, request.region).matching(listing.q))
+    delivery = Delivery.of(request.region)
+    context = {
+        "listing": listing,
+        "cut": cut,
+        "rows": instance_rows(cut.rows, delivery, Publication.of(request.region).seq),
+        "down": not delivery.control_plane_up,
+    }
+    return page(request, "instances/list.html", context)
+
+
+@allows("instance.create")
+def create(request: ConsoleRequest) -> HttpResponse:
+    form = CreateInstance(request.POST or None)
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            instance = form.attempt(
+                lambda: Instance.create(request.region, given["name"], given["version"], by=request.actor, once=form.token)
+            )
+        except AlreadyDone:
+            return see_other(request, _to(request, "instance-list"))
+        if instance:
+            notice = now("Instance %(name)s was created.") % {"name": instance.name}
+            return see_other(request, _to(request, "instance-detail", instance), notice=notice)
+    context = {"form": form, "submit": now("Create instance"), "back": _to(request, "instance-list")}
+    return page(request, "instances/create.html", context, status=form.status)
+
+
+@allows("instance.view")
+def detail(request: ConsoleRequest, ref: str) -> HttpResponse:
+    instance = Instance.visible_to(request.actor, request.region).find(ref)
+    delivery, published = Delivery.of(request.region), Publication.of(request.region).seq
+    context = frame(request, instance, "overview") | {
+        "effect": delivery.effect(published, [instance.pk]),
+        "nodes": node_rows(instance, delivery, published),
+        "services": instance.services.count(),
+        "down": not delivery.control_plane_up,
+        "joining": joining(instance, delivery.by_instance.get(instance.pk, ()), settings.GATEWAY_PORT),
+    }
+    return page(request, "instances/detail.html", context)
+
+
+@allows("instance.view")
+def nodes(request: ConsoleRequest, ref: str) -> HttpResponse:
+    instance = Instance.visible_to(request.actor, request.region).find(ref)
+    delivery, publication = Delivery.of(request.region), Publication.of(request.region)
+    context = frame(request, instance, "nodes") | {
+        "nodes": node_rows(instance, delivery, publication.seq),
+        "publication": publication,
+        "down": not delivery.control_plane_up,
+        "joining": joining(instance, delivery.by_instance.get(instance.pk, ()), settings.GATEWAY_PORT),
+    }
+    return page(request, "instances/nodes.html", context)
+
+
+@allows("instance.delete")
+def delete(request: ConsoleRequest, ref: str) -> HttpResponse:
+    instance = Instance.visible_to(request.actor, request.region).find(ref)
+    form = TypedName(request.POST or None, name=instance.name)
+    if form.is_valid() and form.did(lambda: instance.delete(by=request.actor)):
+        return see_other(request, _to(request, "instance-list"), notice=now("Instance %(name)s was deleted.") % {"name": instance.name})
+    services = instance.services.count()
+    context = {
+        "form": form,
+        "instance": instance,
+        "services": services,
+        "nodes": instance.nodes.count(),
+        "submit": "" if services else now("Delete instance"),
+        "danger": True,
+        "size": "decision",
+        "back": _to(request, "instance-detail", instance),
+    }
+    return page(request, "instances/delete.html", context, status=form.status)
+
+
+def frame(request: ConsoleRequest, instance: Instance, tab: str) -> dict[str, Any]:
+    """What stands around every page of an instance."""
+    return {"instance": instance, "tab": tab, "crumbs": [(now("Instance"), _to(request, "instance-list")), (instance.name, "")]}
+
+
+def _to(request: ConsoleRequest, url_name: str, instance: Instance | None = None) -> str:
+    return reverse(url_name, kwargs={"region": request.region.name, **({"ref": instance.ref} if instance else {})})

@@ -1,0 +1,229 @@
+"""AI services of an instance: where they lead, which keys they show there, and who may call them."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as now
+
+from console.forms.confirm import Confirm, TypedName
+from console.forms.services import AuthorizeConsumers, CreateService, EditService
+from console.middleware import allows
+from console.pages import page, see_other
+from console.paging import Listing
+from console.requests import ConsoleRequest
+from console.service_facts import ServiceFacts, service_rows, shared_keys
+from console.views.instances import frame
+from gateway.delivery import Delivery
+from gateway.models import Consumer, Instance, Service
+from secrets_app.errors import AlreadyDone
+
+CANDIDATES = 50  # consumers offered at a time; a search finds the others
+
+
+@allows("service.view")
+def list_(request: ConsoleRequest, ref: str) -> HttpResponse:
+    instance = _instance(request, ref)
+    listing = Listing(request.GET, {"name": ["name"]})
+    cut = listing.cut(Service.visible_to(request.actor, instance).matching(listing.q))
+    delivery = Delivery.of(request.region)
+    context = frame(request, instance, "services") | {
+        "listing": listing,
+        "cut": cut,
+        "rows": service_rows(cut.rows, delivery),
+        "down": not delivery.control_plane_up,
+    }
+    return page(request, "services/list.html", context)
+
+
+@allows("service.view")
+def detail(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
+    service = _service(request, ref, name)
+    listing = Listing(request.GET, {"name": ["name"]})
+    context = {
+        "service": service,
+        "instance": service.instance,
+        "facts": ServiceFacts.of(service, request.get_host().rsplit(":", 1)[0]),
+        "listing": listing,
+        "cut": listing.cut(service.consumers.matching(listing.q)),
+        "crumbs": [
+            (now("Instance"), reverse("instance-list", kwargs={"region": request.region.name})),
+            (service.instance.name, _to(request, "instance-detail", ref)),
+            (now("Service"), _to(request, "service-list", ref)),
+            (service.name, ""),
+        ],
+    }
+    return page(request, "services/detail.html", context)
+
+
+@allows("service.create")
+def create(request: ConsoleRequest, ref: str) -> HttpResponse:
+    instance = _instance(request, ref)
+    form = CreateService(request.POST or None, instance=instance)
+    if _reshapes(request):
+        form = CreateService.reshaped(request.POST, instance=instance)
+    elif form.is_valid():
+        given, keys = form.cleaned_data, form.keys()
+        try:
+            service = form.attempt(
+                lambda: Service.create(
+                    instance,
+                    given["name"],
+                    given["supplier"],
+                    given["protocol"],
+                    given["address"],
+                    keys,
+                    by=request.actor,
+                    once=form.token,
+                )
+            )
+        except AlreadyDone as done:
+            if done.kind != Service.audit_kind:
+                raise
+            return see_other(request, _to(request, "service-detail", ref, done.name))
+        if service:
+            notice = now("Service %(name)s was created.") % {"name": service.name}
+            return see_other(request, _to(request, "service-detail", ref, service.name), notice=notice)
+    context = {"form": form, "instance": instance, "submit": now("Create service"), "back": _to(request, "service-list", ref)}
+    return page(request, "services/create.html", context, status=form.status)
+
+
+@allows("service.edit")
+def edit(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
+    service = _service(request, ref, name)
+    form = EditService(request.POST or None, service=service)
+    if _reshapes(request):
+        form = EditService.reshaped(request.POST, service=service)
+    elif form.is_valid():
+        given, keys = form.cleaned_data, form.changed_keys()
+        saved = form.did(
+            lambda: service.edit(
+                supplier=given["supplier"],
+                protocol=given["protocol"],
+                address=given["address"],
+                lock_version=given["lock_version"] or 0,
+                keys=keys,
+                by=request.actor,
+            )
+        )
+        if saved:
+            notice = now("Service %(name)s was saved.") % {"name": service.name}
+            return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
+        if form.current:
+            form.resume(_service(request, ref, name).lock_version)
+    context = {
+        "form": form,
+        "service": service,
+        "instance": service.instance,
+        "submit": now("Save service"),
+        "back": _to(request, "service-detail", ref, name),
+    }
+    return page(request, "services/edit.html", context, status=form.status)
+
+
+@allows("service.create")
+def preset(request: ConsoleRequest, ref: str) -> HttpResponse:
+    """Protocol and address after another supplier was chosen; an address that is nobody's preset is kept."""
+    form = CreateService.preset(request.GET, instance=_instance(request, ref))
+    return render(request, "services/_model.html", {"form": form, "instance": form.instance})
+
+
+@allows("service.create")
+def key_row(request: ConsoleRequest, ref: str) -> HttpResponse:
+    """One more row for an API key, behind those that stand in the form already."""
+    made = CreateService.with_new_row(request.GET, instance=_instance(request, ref))
+    if made is None:
+        return HttpResponse(status=204)
+    return render(request, "services/_key_row.html", {"field": made[1], "fresh": True})
+
+
+@allows("service.open")
+def open_(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
+    service = _service(request, ref, name)
+    form = Confirm(request.POST or None)
+    if form.is_valid() and form.did(lambda: service.open(by=request.actor)):
+        notice = now("Consumer authentication of %(name)s is off: anybody may call it.") % {"name": name}
+        return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
+    context = {"submit": now("Turn off"), "danger": True} | _question(request, service, form)
+    return page(request, "services/open.html", context, status=form.status)
+
+
+@allows("service.require_authentication")
+def require_authentication(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
+    service = _service(request, ref, name)
+    form = Confirm(request.POST or None)
+    if form.is_valid() and form.did(lambda: service.require_authentication(by=request.actor)):
+        notice = now("Consumer authentication of %(name)s is on.") % {"name": name}
+        return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
+    context = {"submit": now("Turn on")} | _question(request, service, form)
+    return page(request, "services/require_authentication.html", context, status=form.status)
+
+
+@allows("service.authorize")
+def authorize(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
+    service = _service(request, ref, name)
+    free = Consumer.visible_to(request.actor, request.region).exclude(authorizations__service=service)
+    form = AuthorizeConsumers(request.POST or None)
+    if "search" not in request.POST and form.is_valid() and form.did(lambda: service.authorize(form.names(free), by=request.actor)):
+        return see_other(request, _to(request, "service-detail", ref, name), notice=now("Authorized on %(name)s.") % {"name": name})
+    found = list(free.matching(form.typed).exclude(name__in=form.ticked).order_by("name")[: CANDIDATES + 1])
+    context = {
+        "form": form,
+        "service": service,
+        "ticked": free.filter(name__in=form.ticked).order_by("name"),
+        "found": found[:CANDIDATES],
+        "more": len(found) > CANDIDATES,
+        "submit": now("Authorize"),
+        "back": _to(request, "service-detail", ref, name),
+    }
+    return page(request, "services/authorize.html", context, status=form.status)
+
+
+@allows("service.revoke")
+def revoke(request: ConsoleRequest, ref: str, name: str, consumer: str) -> HttpResponse:
+    service = _service(request, ref, name)
+    who = Consumer.visible_to(request.actor, request.region).find(consumer)
+    form = Confirm(request.POST or None)
+    if form.is_valid() and form.did(lambda: service.revoke(who, by=request.actor)):
+        notice = now("%(consumer)s may no longer call %(service)s.") % {"consumer": who.name, "service": name}
+        return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
+    context = {"submit": now("Revoke"), "danger": True, "consumer": who} | _question(request, service, form)
+    return page(request, "services/revoke.html", context, status=form.status)
+
+
+@allows("service.delete")
+def delete(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
+    service = _service(request, ref, name)
+    form = TypedName(request.POST or None, name=service.name)
+    if form.is_valid() and form.did(lambda: service.delete(by=request.actor)):
+        return see_other(request, _to(request, "service-list", ref), notice=now("Service %(name)s was deleted.") % {"name": name})
+    context = {"submit": now("Delete service"), "danger": True, "keys": shared_keys(service)} | _question(request, service, form)
+    return page(request, "services/delete.html", context, status=form.status)
+
+
+def _question(request: ConsoleRequest, service: Service, form: Confirm | TypedName) -> dict[str, Any]:
+    return {
+        "form": form,
+        "service": service,
+        "consumers": service.authorizations.count(),
+        "size": "decision",
+        "back": _to(request, "service-detail", service.instance.ref, service.name),
+    }
+
+
+def _reshapes(request: ConsoleRequest) -> bool:
+    """A page without JavaScript asks for one row more or less."""
+    return "add" in request.POST or "remove" in request.POST
+
+
+def _instance(request: ConsoleRequest, ref: str) -> Instance:
+    return Instance.visible_to(request.actor, request.region).find(ref)
+
+
+def _service(request: ConsoleRequest, ref: str, name: str) -> Service:
+    return Service.visible_to(request.actor, _instance(request, ref)).find(name)
+
+
+def _to(request: ConsoleRequest, url_name: str, ref: str, name: str = "") -> str:
+    return reverse(url_name, kwargs={"region": request.region.name, "ref": ref, **({"name": name} if name else {})})
