@@ -6,7 +6,7 @@ from typing import Self
 
 from django.db.models import Count
 
-from console.snippets import Call, call
+from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.holders import senders
 from gateway.models import Authorization, Consumer, Node, Problem, Service

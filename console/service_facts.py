@@ -6,7 +6,7 @@ from typing import Self
 
 from django.db.models import Count
 
-from console.snippets import Call, call
+from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.models import Authorization, Consumer, Instance, Node, Problem, Service
 from gateway.models.consumer import REFERENCE

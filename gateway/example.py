@@ -1,17 +1,13 @@
 """A call that a person can make right now, written as a curl line from what the region really holds, or the first thing missing for it."""
 
-import json
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef
 
+from gateway.call import call
 from gateway.models import Authorization, Consumer, Node, Service
-from gateway.providers import NATIVE
-from gateway.sources import Source
+from gateway.sources import BEARER
 from secrets_app.models import Region
-
-VALUE = "$LATCHKEY_API_KEY"  # the caller's credential; the shell fills it in, so no value stands in the line
-MODEL = "MODEL"
 
 SERVICE, AUTHORIZATION, NODE = "service", "authorization", "node"
 
@@ -48,33 +44,4 @@ class Example:
         """`host` stands for a node that listens on every address of its machine. Raises nothing; empty while something is missing."""
         if self.missing or self.service is None or self.node is None:
             return ""
-        path, body = _asking(self.service)
-        address = f"http://{_reachable(self.node, host)}/ai/{self.service.name}{path}"
-        lines = [f'-H "{header}"' for header in ("Content-Type: application/json", *_credential(self.consumer))]
-        if self.consumer and self.consumer.source.kind == "query":
-            address = f'"{address}?{self.consumer.source.name}={VALUE}"'
-        return " \\\n  ".join([f"curl {address}", *lines, f"-d '{json.dumps(body)}'"])
-
-
-def _asking(service: Service) -> tuple[str, dict[str, object]]:
-    """The path below the service address, and the shortest question its protocol knows."""
-    messages = [{"role": "user", "content": "Hello"}]
-    if service.protocol != NATIVE:
-        return "/chat/completions", {"model": MODEL, "messages": messages}
-    if service.supplier == "claude":
-        return "/messages", {"model": MODEL, "max_tokens": 100, "messages": messages}
-    return f"/models/{MODEL}:generateContent", {"contents": [{"parts": [{"text": "Hello"}]}]}
-
-
-def _credential(consumer: Consumer | None) -> list[str]:
-    source = consumer.source if consumer else Source("query", "")
-    return {"bearer": [f"Authorization: Bearer {VALUE}"], "header": [f"{source.name}: {VALUE}"]}.get(source.kind, [])
-
-
-def _reachable(node: Node, host: str) -> str:
-    listen = node.listen_host
-    if listen in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
-        listen = host
-    elif listen in ("127.0.0.1", "::1"):
-        listen = "localhost"
-    return f"[{listen}]:{node.listen_port}" if ":" in listen else f"{listen}:{node.listen_port}"
+        return call(self.service, self.node, host, self.consumer.source if self.consumer else BEARER).curl

@@ -24,7 +24,7 @@ class Traits:
     size: int  # bytes
     header_safe: bool  # printable ASCII, no space at either end: travels in an HTTP header unchanged
     long_enough: bool  # at least 16 characters: may be bound to a consumer, and has a fingerprint
-    refers: bool  # holds `$ref{`: meant as a reference, not as a value
+    refers: bool = False  # holds `$ref{`: meant as a reference, not as a value
 
 
 class Plaintext:

@@ -15,7 +15,7 @@ from console.once import shown_once
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest
-from console.snippets import VARIABLE
+from gateway.call import VARIABLE
 from gateway.delivery import Delivery
 from gateway.holders import senders
 from gateway.models import Consumer
