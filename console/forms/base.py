@@ -61,6 +61,13 @@ class SecretField(forms.Field):
             raise ValidationError(refused.errors["value"]) from None
 
 
+class Asked(forms.Field):
+    """Mix-in for a field that is asked for, while the form as a whole decides whether it may stay empty."""
+
+    def validate(self, value: Any) -> None:
+        pass
+
+
 class DeedForm(forms.Form):
     """A form around one verb. `once` names the operation, so that the same post twice is one deed."""
 

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import DeedForm, Entered, SecretField, SecretInput
+from console.forms.base import Asked, DeedForm, Entered, SecretField, SecretInput
 from console.forms.branches import BranchedForm, Branches
 from gateway.address import parse_address
 from gateway.models import Instance, NewKeys, Service
@@ -26,6 +26,10 @@ AT_ONCE = 200  # consumers authorized by one post
 VALUE, KEY = "value", "key"  # of the fields value_0, value_1, ... (Custom) and key_0, key_1, ... (Reference Key)
 
 
+class Address(Asked, forms.CharField):
+    pass
+
+
 class ServiceForm(BranchedForm):
     """The Large Model Configuration. Its API keys are rows: as many as were posted, one at first; an empty row counts as none."""
 
@@ -37,9 +41,8 @@ class ServiceForm(BranchedForm):
     protocol = forms.ChoiceField(
         label=_("Model protocol"), choices=PROTOCOLS, initial=OPENAI, error_messages={"required": _("Choose a protocol.")}
     )
-    address = forms.CharField(
+    address = Address(
         label=_("Service address"),
-        required=False,
         strip=False,
         max_length=500,
         help_text=_("Left empty, it is the supplier's own. Callers' paths are appended to it."),
@@ -258,12 +261,12 @@ class AuthorizeConsumers(DeedForm):
         return "q" if field == "consumers" else super().place(field)
 
 
-class ValueRow(SecretField):
+class ValueRow(Asked, SecretField):
     kind = VALUE
     row = 0
 
 
-class KeyRow(forms.CharField):
+class KeyRow(Asked, forms.CharField):
     kind = KEY
     row = 0
 
@@ -272,7 +275,7 @@ def _key_field(kind: str, place: int, row: int) -> forms.Field:
     """For one API key: a value of the service's own, or a key's name."""
     label = now("API Key %(n)d") % {"n": place + 1} if place else now("API Key")
     field = ValueRow(label=label, widget=SecretInput) if kind == VALUE else KeyRow(label=label, strip=False)
-    field.row, field.required = row, False
+    field.row = row
     return field
 
 

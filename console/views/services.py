@@ -135,7 +135,7 @@ def key_row(request: ConsoleRequest, ref: str) -> HttpResponse:
     made = CreateService.with_new_row(request.GET, instance=_instance(request, ref))
     if made is None:
         return HttpResponse(status=204)
-    return render(request, "services/_key_row.html", {"field": made[1], "fresh": True})
+    return render(request, "services/_key_row.html", {"field": made[1]})
 
 
 @allows("service.open")

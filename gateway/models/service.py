@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from gateway.address import Address, is_ours, parse_address
 from gateway.models.base import Noun, check_custom, check_name, refuse
@@ -252,8 +253,8 @@ class Service(Noun):
         if not keys:
             raise Invalid({"key_0": [str(_("Enter or choose at least one API key."))]})
         if len(keys) > most:
-            text = _("%(supplier)s takes at most %(most)d API keys.") % {"supplier": self.supplier_label, "most": most}
-            raise Invalid({"key_0": [str(text)]})
+            text = ngettext("%(supplier)s takes exactly %(most)d API key.", "%(supplier)s takes at most %(most)d API keys.", most)
+            raise Invalid({"key_0": [text % {"supplier": self.supplier_label, "most": most}]})
 
     def _release(self) -> list[str]:
         """Unbind every key; the names of the shared ones, which live on."""

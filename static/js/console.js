@@ -49,6 +49,18 @@
     else copy(button);
   });
 
+  /* ── Rows of a form: one is taken away here, and a new one from the server takes the focus ── */
+  const focusRow = (row) => $("input:not([type=hidden])", row)?.focus();
+  addEventListener("click", (e) => {
+    const row = e.target.closest("[data-drop]")?.closest("[data-row]");
+    if (!row) return;
+    e.preventDefault(); // without this script the button asks the server for the form without the row
+    const next = row.nextElementSibling || row.previousElementSibling;
+    row.remove();
+    if (next) focusRow(next);
+  });
+  addEventListener("htmx:afterSwap", (e) => { if (e.target.matches("[data-rows]")) focusRow(e.target.lastElementChild); });
+
   /* ── A value shown once: it cannot be left before it was copied, saved, or said to be stored ── */
   const guard = () => $("[data-once]:not([data-stored])");
   function stored(within) {

@@ -116,7 +116,7 @@ def test_the_number_of_keys_has_limits(instance: Instance, number: int) -> None:
 
 def test_azure_takes_exactly_one_key(instance: Instance) -> None:
     azure = {"supplier": "azure", "address": "https://mine.openai.azure.com/openai/v1"}
-    with pytest.raises(Invalid, match="at most 1"):
+    with pytest.raises(Invalid, match="exactly 1"):
         create(instance, NewKeys("custom", [cast.value(), cast.value()]), **azure)
     assert create(instance, **azure).uses[0].path == "api_keys[0]"
     several = create(instance, NewKeys("custom", [cast.value(), cast.value()]), name="several")
