@@ -1,0 +1,96 @@
+"""Back ends of AI services. A service has one cluster per key, and the cluster itself puts the key on."""
+
+import ipaddress
+from collections.abc import Iterator
+
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from envoy.config.core.v3.base_pb2 import TransportSocket
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions, UpstreamHttpProtocolOptions
+from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.filters.http.credential_injector.v3.credential_injector_pb2 import CredentialInjector
+from envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2 import UpstreamCodec
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+from envoy.extensions.http.injected_credentials.generic.v3.generic_pb2 import Generic
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from gateway.names import SYSTEM_CA, UPSTREAM_OPTIONS, cluster_name, secret_name
+from gateway.compile.wire import over_ads, packed, seconds
+from gateway.inventory import Service, Use
+
+_AT_ONCE = 4096  # a stream of a model may last minutes, and over HTTP/1.1 each holds a connection
+
+
+def clusters(service: Service) -> Iterator[Cluster]:
+    """One per key, resolved or not; one without a key when the service has none."""
+    for use in service.keys or (None,):
+        yield _cluster(service, use)
+
+
+def _cluster(service: Service, use: Use | None) -> Cluster:
+    name = cluster_name(service, use)
+    options = HttpProtocolOptions(http_filters=[_injector(service, use), _codec()] if use else [])
+    if service.scheme == "https":
+        options.auto_config.http_protocol_options.SetInParent()
+        options.auto_config.http2_protocol_options.SetInParent()
+        options.upstream_http_protocol_options.CopyFrom(UpstreamHttpProtocolOptions(auto_sni=True, auto_san_validation=True))
+    else:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    limit = UInt32Value(value=_AT_ONCE)
+    return Cluster(
+        name=name,
+        # LOGICAL_DNS keeps open connections when a provider's many addresses change; STRICT_DNS would cut them.
+        type=Cluster.STATIC if _is_ip(service.host) else Cluster.LOGICAL_DNS,
+        dns_lookup_family=Cluster.ALL,
+        connect_timeout=seconds(5),
+        load_assignment=_endpoint(name, service),
+        circuit_breakers=CircuitBreakers(
+            thresholds=[CircuitBreakers.Thresholds(max_connections=limit, max_pending_requests=limit, max_requests=limit)]
+        ),
+        typed_extension_protocol_options={UPSTREAM_OPTIONS: packed(options)},
+        transport_socket=_tls() if service.scheme == "https" else None,
+    )
+
+
+def _injector(service: Service, use: Use) -> HttpFilter:
+    """Without a value it answers 401 itself, and the back end is not called."""
+    credential = Generic(
+        credential=SdsSecretConfig(name=secret_name(use.key_id, service.prefix), sds_config=over_ads()),
+        header=service.header,
+    )
+    injector = CredentialInjector(
+        overwrite=True,
+        allow_request_without_credential=False,
+        credential=TypedExtensionConfig(name="envoy.http.injected_credentials.generic", typed_config=packed(credential)),
+    )
+    return HttpFilter(name="envoy.filters.http.credential_injector", typed_config=packed(injector))
+
+
+def _codec() -> HttpFilter:
+    return HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=packed(UpstreamCodec()))
+
+
+def _tls() -> TransportSocket:
+    """Authorities come from the node's own start-up configuration: where they lie differs from machine to machine."""
+    context = UpstreamTlsContext(common_tls_context=CommonTlsContext(validation_context_sds_secret_config=SdsSecretConfig(name=SYSTEM_CA)))
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
+
+
+def _endpoint(name: str, service: Service) -> ClusterLoadAssignment:
+    address = Address(socket_address=SocketAddress(address=service.host, port_value=service.port))
+    endpoint = LbEndpoint(endpoint=Endpoint(address=address))
+    return ClusterLoadAssignment(cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])])
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,13 @@
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reference that could not be served. It harms its holder alone, which fails closed."""
+
+    holder_kind: str
+    holder_id: int
+    path: str
+    key_id: UUID
+    reason: str  # "disabled", "unreadable", "duplicate", "charset"

@@ -1,0 +1,128 @@
+"""Who may call what, and what of a request travels on. One route per AI service, then a plain 404."""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from envoy.config.core.v3.base_pb2 import DataSource, HeaderValueOption, KeyValueMutation
+from envoy.config.route.v3.route_components_pb2 import (
+    DirectResponseAction,
+    FilterConfig,
+    Route,
+    RouteAction,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuthPerRoute
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutationPerRoute, Mutations
+from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
+from google.protobuf.any_pb2 import Any
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from gateway.compile.credentials import Roll, forwarding, in_order, key_sources
+from gateway.compile.memo import Memo
+from gateway.names import HEADER_MUTATION, IDENTITY_HEADER, KEY_AUTH, ROUTES, client_names, cluster_name, route_name
+from gateway.compile.secrets import problem_of
+from gateway.compile.values import Value
+from gateway.compile.wire import literal_header, packed, seconds
+from gateway.inventory import Service, Source
+
+# A model may think for minutes before its next word; an answer as a whole may take as long as it likes.
+_SILENCE = seconds(600)
+
+# A caller's credentials of any usual kind, whether this region looks at them or not, and what the gateway itself knows of the caller.
+_NEVER_FORWARDED = frozenset(
+    {
+        "api-key", "authorization", "cookie", "proxy-authorization", "x-api-key", "x-goog-api-key",
+        "forwarded", "x-forwarded-client-cert", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+        "x-envoy-external-address", "x-envoy-internal", "x-request-id", IDENTITY_HEADER,
+    }
+)  # fmt: skip
+
+_UNKNOWN = "There is no service at this address. An AI service answers at /ai/<name>/."
+_NOBODY = "No consumer is authorised to call this service yet."
+
+
+def routes(services: Iterable[Service], roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
+    """Depends on no version of a key: a rotation leaves every byte as it is."""
+    table = [_service_route(service, roll, values, memo) for service in services]
+    return RouteConfiguration(name=ROUTES, virtual_hosts=[VirtualHost(name=ROUTES, domains=["*"], routes=[*table, _nothing_here()])])
+
+
+def _service_route(service: Service, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Route:
+    names = tuple(name for consumer in service.authorized for name in roll.names.get(consumer, ()))
+    sources = in_order(source for consumer in service.authorized for source in roll.sources.get(consumer, ()))
+    route = Route(name=route_name(service), match=RouteMatch(path_separated_prefix=f"/ai/{service.name}"))
+    if service.consumer_authentication and not names:
+        # An empty list of allowed clients would admit every one of them.
+        route.direct_response.CopyFrom(_answer(403, _NOBODY))
+        route.typed_per_filter_config[KEY_AUTH].CopyFrom(_authentication((), roll.all_sources))
+        return route
+    route.route.CopyFrom(_forward(service, values))
+    route.request_headers_to_remove.extend(_removed_headers(service, roll.all_sources))
+    route.request_headers_to_add.extend(
+        literal_header(name, value, HeaderValueOption.ADD_IF_ABSENT) for name, value in service.extra_headers
+    )
+    if hidden := [source.name for source in roll.all_sources if source.kind == "query"]:
+        route.typed_per_filter_config[HEADER_MUTATION].CopyFrom(_without_parameters(hidden))
+    route.typed_per_filter_config[KEY_AUTH].CopyFrom(
+        memo.once(("allowed", names, sources), lambda: _authentication(names, sources))
+        if service.consumer_authentication
+        else _no_authentication()
+    )
+    return route
+
+
+def _authentication(names: tuple[str, ...], sources: tuple[Source, ...]) -> Any:
+    """Names both versions that a credential can have, so that a rotation changes nothing here."""
+    allowed = [client for name in names for client in client_names(name)]
+    return packed(ApiKeyAuthPerRoute(allowed_clients=allowed, key_sources=key_sources(sources), forwarding=forwarding()))
+
+
+def _no_authentication() -> Any:
+    return packed(FilterConfig(disabled=True))
+
+
+def _forward(service: Service, values: Mapping[UUID, Value]) -> RouteAction:
+    action = RouteAction(host_rewrite_literal=_authority(service), timeout=seconds(0), idle_timeout=_SILENCE)
+    if service.path:
+        action.prefix_rewrite = service.path
+    else:
+        # An empty prefix_rewrite means "none", and "/" would lead to "//chat/completions".
+        pattern = RegexMatcher(regex=f"^/ai/{service.name}/?")
+        action.regex_rewrite.CopyFrom(RegexMatchAndSubstitute(pattern=pattern, substitution="/"))
+    # A key that cannot be sent gets no share of the calls, unless all are such: then each is answered 401.
+    usable = [use for use in service.keys if not problem_of(use, values)] or service.keys or (None,)
+    names = [cluster_name(service, use) for use in usable]
+    if len(names) == 1:
+        action.cluster = names[0]
+    else:
+        weight = UInt32Value(value=1)
+        action.weighted_clusters.clusters.extend(WeightedCluster.ClusterWeight(name=name, weight=weight) for name in names)
+    return action
+
+
+def _authority(service: Service) -> str:
+    host = f"[{service.host}]" if ":" in service.host else service.host
+    return host if service.port == {"http": 80, "https": 443}[service.scheme] else f"{host}:{service.port}"
+
+
+def _removed_headers(service: Service, sources: Iterable[Source]) -> list[str]:
+    return sorted(_NEVER_FORWARDED | {service.header} | {source.name for source in sources if source.kind == "header"})
+
+
+def _without_parameters(names: Iterable[str]) -> Any:
+    mutations = Mutations(query_parameter_mutations=[KeyValueMutation(remove=name) for name in names])
+    return packed(HeaderMutationPerRoute(mutations=mutations))
+
+
+def _nothing_here() -> Route:
+    route = Route(name="unknown", match=RouteMatch(prefix="/"), direct_response=_answer(404, _UNKNOWN))
+    route.typed_per_filter_config[KEY_AUTH].CopyFrom(_no_authentication())
+    return route
+
+
+def _answer(status: int, text: str) -> DirectResponseAction:
+    """The listener wraps the text in JSON, as it does every answer of the gateway's own."""
+    return DirectResponseAction(status=status, body=DataSource(inline_string=text))

@@ -1,0 +1,54 @@
+"""Names that resources call each other by, and that appear in a gateway's access log and refusals. None is ever a value."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:  # whoever only runs a gateway needs no database
+    from gateway.inventory import Service, Use
+
+LISTENER = "gateway"
+ROUTES = "gateway"
+
+# Filters are found by these names in every route's own configuration.
+KEY_AUTH = "envoy.filters.http.api_key_auth"
+HEADER_MUTATION = "envoy.filters.http.header_mutation"
+UPSTREAM_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+# A node's own start-up configuration holds this secret: where its machine keeps the public certificate authorities.
+SYSTEM_CA = "system_ca"
+
+IDENTITY_HEADER = "x-latchkey-consumer"  # from the authentication filter to the access log, and no further
+METADATA = "latchkey"
+
+
+def route_name(service: "Service") -> str:
+    return f"ai/{service.name}"
+
+
+def cluster_name(service: "Service", use: "Use | None") -> str:
+    """Stays when the key behind the same place changes, so that Envoy replaces the cluster only once the new one is warm."""
+    return f"ai/{service.name}/{_place(use)}" if use else f"ai/{service.name}"
+
+
+def secret_name(key_id: UUID, prefix: str) -> str:
+    """One secret for each form in which a key is sent, whatever the number of services that send it so."""
+    return f"{key_id}/{prefix}"
+
+
+def credential_name(consumer: str, use: "Use") -> str:
+    """`alice/0`. Short for a reason: 10,000 consumers on 10 services write 200,000 of them."""
+    return f"{consumer}/{_place(use)}"
+
+
+def client_name(credential: str, version_number: int) -> str:
+    """Accepted versions are two neighbours, so their numbers modulo 2 tell them apart and a rotation brings no new name."""
+    return f"{credential}~{version_number % 2}"
+
+
+def client_names(credential: str) -> tuple[str, str]:
+    return f"{credential}~0", f"{credential}~1"
+
+
+def _place(use: "Use") -> str:
+    """`0` of `credentials[0]`; a path without a number stands whole."""
+    return use.path.partition("[")[2].removesuffix("]") or use.path

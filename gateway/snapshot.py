@@ -1,0 +1,162 @@
+"""What a gateway shall have, as one immutable whole, and the check that it holds together.
+
+A resource's version is a keyed HMAC of its bytes: Envoy prints versions in its statistics, and a bare hash of a secret could be
+guessed. Equal bytes have equal versions, so after a restart of the control plane nothing is sent again.
+"""
+
+import hmac
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.base_pb2 import DataSource
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, ApiKeyAuthPerRoute
+from envoy.extensions.filters.http.credential_injector.v3.credential_injector_pb2 import CredentialInjector
+from envoy.extensions.http.injected_credentials.generic.v3.generic_pb2 import Generic
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, Secret
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from google.protobuf.any_pb2 import Any
+
+from gateway.names import KEY_AUTH, UPSTREAM_OPTIONS
+from gateway.compile.values import header_safe
+from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
+
+_VERSION_BYTES = 16
+_NONE: Mapping[str, "Resource"] = MappingProxyType({})
+
+
+class SnapshotRefused(Exception):
+    """What was compiled does not hold together. The text names resources, never a value; the last good snapshot stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    name: str
+    version: str
+    body: Any
+
+
+class Snapshot:
+    """{type URL: {name: Resource}}. Nothing in it changes after it is made."""
+
+    __slots__ = ("_types",)
+
+    def __init__(self, types: Mapping[str, Mapping[str, Resource]]) -> None:
+        self._types = {url: named if isinstance(named, MappingProxyType) else MappingProxyType(dict(named)) for url, named in types.items()}
+
+    @classmethod
+    def of(cls, resources: Mapping[str, Mapping[str, Any]], key: bytes, earlier: "Snapshot | None" = None) -> "Snapshot":
+        """What has equal bytes in `earlier` is taken from there, a whole kind where possible: less to hold, hash and compare."""
+        types = {}
+        for url, named in resources.items():
+            before = earlier[url] if earlier else _NONE
+            now = {name: _resource(name, body, key, before.get(name)) for name, body in named.items()}
+            unchanged = now.keys() == before.keys() and all(now[name] is before[name] for name in now)
+            types[url] = before if unchanged else now
+        return cls(types)
+
+    def __getitem__(self, type_url: str) -> Mapping[str, Resource]:
+        """Empty for a kind that is not there. The same object as long as the kind is unchanged."""
+        return self._types.get(type_url, _NONE)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __or__(self, other: "Snapshot") -> "Snapshot":
+        """Kinds of both; the right one's where both have it."""
+        return Snapshot({**self._types, **other._types})
+
+    def check(self, earlier: "Snapshot | None" = None) -> None:
+        """Raises SnapshotRefused unless every name that is used exists and nothing in it would be refused or fail open.
+
+        Envoy refuses all resources of a kind for one that is wrong, so this comes before publishing. What stands unchanged in
+        `earlier` is trusted, and only looked at for the names it uses.
+        """
+        trusted = earlier or Snapshot({})
+        for resource in self[ROUTE].values():
+            self._check_routes(resource, trusted=trusted[ROUTE].get(resource.name) is resource)
+        for resource in self[CLUSTER].values():
+            self._check_cluster(resource)
+        for url, check in ((SECRET, _check_secret), (EXTENSION, _check_credentials)):
+            for resource in self[url].values():
+                if trusted[url].get(resource.name) is not resource:
+                    check(resource)
+
+    def _check_routes(self, resource: Resource, *, trusted: bool) -> None:
+        table = RouteConfiguration.FromString(resource.body.value)
+        for route in (route for host in table.virtual_hosts for route in host.routes):
+            for name in _clusters_of(route):
+                if name not in self[CLUSTER]:
+                    raise SnapshotRefused(f"Route {route.name} leads to the cluster {name}, which does not exist.")
+            if not trusted:
+                _check_authentication(route)
+
+    def _check_cluster(self, resource: Resource) -> None:
+        cluster = Cluster.FromString(resource.body.value)
+        options = HttpProtocolOptions.FromString(cluster.typed_extension_protocol_options[UPSTREAM_OPTIONS].value)
+        for name in _secrets_of(options):
+            if name not in self[SECRET]:
+                raise SnapshotRefused(f"Cluster {resource.name} refers to the secret {name}, which does not exist.")
+
+
+def empty_secret(name: str) -> Resource:
+    """What stands for a secret that does not exist, or that its asker may not have: the two look the same."""
+    body = Any()
+    body.Pack(Secret(name=name, generic_secret=GenericSecret(secret=DataSource(inline_bytes=b""))))
+    return Resource(name, "none", body)
+
+
+def _resource(name: str, body: Any, key: bytes, before: Resource | None) -> Resource:
+    if before and before.body == body:
+        return before
+    return Resource(name, hmac.digest(key, body.value, "sha256")[:_VERSION_BYTES].hex(), body)
+
+
+def _clusters_of(route: Route) -> list[str]:
+    if not route.HasField("route"):
+        return []
+    return [route.route.cluster] if route.route.cluster else [choice.name for choice in route.route.weighted_clusters.clusters]
+
+
+def _secrets_of(options: HttpProtocolOptions) -> Iterator[str]:
+    for http_filter in options.http_filters:
+        if http_filter.typed_config.Is(CredentialInjector.DESCRIPTOR):
+            injector = CredentialInjector.FromString(http_filter.typed_config.value)
+            yield Generic.FromString(injector.credential.typed_config.value).credential.name
+
+
+def _check_authentication(route: Route) -> None:
+    """Each route says for itself who may call it. What it left unsaid would be open: an empty list of clients admits all of them."""
+    config = route.typed_per_filter_config.get(KEY_AUTH)
+    if config is None:
+        raise SnapshotRefused(f"Route {route.name} says nothing of authentication.")
+    if config.Is(FilterConfig.DESCRIPTOR):
+        return
+    rules = ApiKeyAuthPerRoute.FromString(config.value)
+    if not rules.forwarding.hide_credentials:
+        raise SnapshotRefused(f"Route {route.name} would send callers' keys on to the back end.")
+    if not rules.allowed_clients and not route.HasField("direct_response"):
+        raise SnapshotRefused(f"Route {route.name} would admit every consumer.")
+
+
+def _check_credentials(resource: Resource) -> None:
+    extension = TypedExtensionConfig.FromString(resource.body.value)
+    if not extension.typed_config.Is(ApiKeyAuth.DESCRIPTOR):
+        return
+    owners: dict[str, str] = {}
+    for credential in ApiKeyAuth.FromString(extension.typed_config.value).credentials:
+        if not credential.client or not header_safe(credential.key.encode()):
+            raise SnapshotRefused(f"The credential {credential.client or 'without a name'} is one that Envoy would not take as it is.")
+        if credential.key in owners:
+            raise SnapshotRefused(f"The credentials {owners[credential.key]} and {credential.client} are equal.")
+        owners[credential.key] = credential.client
+
+
+def _check_secret(resource: Resource) -> None:
+    value = Secret.FromString(resource.body.value).generic_secret.secret.inline_bytes
+    if value and not header_safe(value):
+        raise SnapshotRefused(f"The secret {resource.name} cannot travel in a header.")

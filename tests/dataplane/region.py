@@ -1,0 +1,111 @@
+"""A small region to compile, changed step by step: build it, publish it, call it."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID, uuid5
+
+from gateway.inventory import Consumer, Credential, Instance, Inventory, Service, Source, Use, Version
+
+NAMESPACE = UUID("00000000-0000-0000-0000-00000000aaaa")
+BEARER = Source("bearer", "authorization")
+
+
+def header(name: str) -> Source:
+    return Source("header", name)
+
+
+def query(name: str) -> Source:
+    return Source("query", name)
+
+
+@dataclass(frozen=True)
+class Value:
+    """Stands in for a Plaintext."""
+
+    raw: bytes = field(repr=False)
+
+    def expose(self) -> bytes:
+        return self.raw
+
+
+@dataclass
+class Region:
+    """Keys are known by a word, and holders name them by it, so that a rotation is seen by all of them."""
+
+    keys: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # accepted versions, newest first
+    consumers: dict[str, tuple[tuple[str, ...], tuple[Source, ...]]] = field(default_factory=dict)  # keys, sources
+    services: dict[str, tuple[Service, tuple[str, ...]]] = field(default_factory=dict)  # without and with its keys
+    unreadable: set[str] = field(default_factory=set)
+    seq: int = 0
+
+    def key(self, name: str, *versions: str) -> None:
+        """Newest first, as in `key("alice", "new", "old")`. A value not known yet gets the next number. None at all: disabled."""
+        known = {value: number for number, value in self.keys.get(name, [])}
+        newest = max(known.values(), default=0)
+        fresh = [value for value in reversed(versions) if value not in known]
+        known |= {value: newest + 1 + position for position, value in enumerate(fresh)}
+        self.keys[name] = [(known[value], value) for value in versions]
+
+    def consumer(self, name: str, *keys: str, sources: tuple[Source, ...] = (BEARER,)) -> None:
+        self.consumers[name] = keys, sources
+
+    def service(self, name: str, port: int, *keys: str, authorized: tuple[str, ...] = (), **fields: Any) -> None:
+        plain = Service(
+            id=_number(name),
+            name=name,
+            scheme="http",
+            host="127.0.0.1",
+            port=port,
+            path="/v1",
+            header="authorization",
+            prefix="Bearer ",
+            extra_headers=(),
+            keys=(),
+            consumer_authentication=True,
+            authorized=authorized,
+        )
+        self.services[name] = replace(plain, **fields), keys
+
+    def change(self, name: str, **fields: Any) -> None:
+        service, keys = self.services[name]
+        self.services[name] = replace(service, **fields), keys
+
+    @property
+    def inventory(self) -> Inventory:
+        consumers = tuple(
+            Consumer(_number(name), name, tuple(Credential(use, sources) for use in self._uses("credentials", keys)))
+            for name, (keys, sources) in sorted(self.consumers.items())
+        )
+        services = tuple(
+            replace(service, keys=self._uses("api_keys", keys), authorized=tuple(sorted(service.authorized)))
+            for _, (service, keys) in sorted(self.services.items())
+        )
+        instance = Instance(uuid5(NAMESPACE, "instance"), "gw-test", services)
+        return Inventory(uuid5(NAMESPACE, "region"), self.seq, consumers, (instance,), None)
+
+    @property
+    def values(self) -> dict[UUID, Value]:
+        return {
+            _version_id(key, number): Value(value.encode())
+            for key, versions in self.keys.items()
+            for number, value in versions
+            if key not in self.unreadable
+        }
+
+    def _uses(self, field: str, keys: tuple[str, ...]) -> tuple[Use, ...]:
+        return tuple(
+            Use(f"{field}[{place}]", key_id(key), tuple(Version(_version_id(key, number), number) for number, _ in self.keys[key]))
+            for place, key in enumerate(keys)
+        )
+
+
+def key_id(key: str) -> UUID:
+    return uuid5(NAMESPACE, key)
+
+
+def _version_id(key: str, number: int) -> UUID:
+    return uuid5(NAMESPACE, f"{key}/{number}")
+
+
+def _number(name: str) -> int:
+    return uuid5(NAMESPACE, name).int % 1_000_000

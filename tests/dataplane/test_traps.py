@@ -1,0 +1,214 @@
+"""Envoy's traps, one test each: what looks right and is not. The names follow the list in the design of the data plane."""
+
+import http.client
+import socket
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.compile import Memo, compile_region
+from gateway.snapshot import Snapshot, SnapshotRefused
+from gateway.type_urls import SECRET
+from tests.dataplane.backend import Backend
+from tests.dataplane.gateway import Gateway, running_gateway
+from tests.dataplane.plane import Plane
+from tests.dataplane.region import Region, header, query
+from tests.dataplane.waiting import eventually
+
+pytestmark = pytest.mark.envoy
+
+ALICE, PROVIDER = "alice-key-0123456789", "sk-provider-0123456789"
+
+
+@pytest.fixture
+def region(region: Region, backend: Backend) -> Region:
+    region.key("alice", ALICE)
+    region.key("provider", PROVIDER)
+    region.consumer("alice", "alice")
+    region.service("chat", backend.port, "provider", authorized=("alice",))
+    return region
+
+
+def raw(gateway: Gateway, target: str, *headers: str) -> int:
+    """The status of a request whose target is sent exactly as written; every client library would tidy it up."""
+    ((host, port),) = gateway.node.addresses()
+    lines = [f"GET {target} HTTP/1.1", "host: gateway", "connection: close", f"authorization: Bearer {ALICE}", *headers]
+    with socket.create_connection((host, port), timeout=10) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        answer.read()
+        return answer.status
+
+
+def test_trap_rules_of_a_route_without_forwarding_would_send_the_callers_key_on(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    region.consumer("alice", "alice", sources=(header("x-team-key"), query("api_key")))
+    plane.publish(region)
+    assert gateway.status("/ai/chat/a", x_team_key=ALICE) == 200
+    assert gateway.status(f"/ai/chat/b?api_key={ALICE}") == 200
+    assert not any(seen.holds(ALICE) for seen in backend.seen)
+    assert gateway.consumer_of("/v1/b") == "alice/0~1"
+    assert ALICE not in gateway.access_log
+
+
+def test_trap_an_empty_list_of_allowed_clients_would_admit_every_client(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    region.consumer("idle")
+    for authorized in ((), ("nobody-of-that-name",), ("idle",)):
+        region.change("chat", authorized=authorized)
+        plane.publish(region)
+        assert gateway.status("/ai/chat/models", ALICE) == 403
+    assert not backend.seen
+
+
+def test_trap_removing_a_secret_would_not_revoke_it(plane: Plane, gateway: Gateway, backend: Backend, region: Region) -> None:
+    snapshot = plane.publish(region)
+    assert gateway.status("/ai/chat/models", ALICE) == 200
+    # The secret goes, and its cluster stays: no compiled region looks so, and still it must fail closed.
+    torn = Snapshot({kind: ({} if kind == SECRET else snapshot[kind]) for kind in snapshot})
+    with pytest.raises(SnapshotRefused, match="does not exist"):
+        torn.check()
+    plane.put(torn)
+    eventually(lambda: gateway.status("/ai/chat/models", ALICE) == 401)
+    plane.publish(region)
+    assert gateway.status("/ai/chat/models", ALICE) == 200
+
+
+def test_trap_one_unresolved_secret_would_delay_the_start_by_15_seconds(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region, tmp_path: Path
+) -> None:
+    region.unreadable.add("provider")
+    region.key("other", "sk-other-0123456789")
+    region.service("notes", backend.port, "other", authorized=("alice",))
+    plane.join(2, "token-of-the-late-one")
+    plane.publish(region, node=2, wait=False)
+    began = time.monotonic()
+    with running_gateway(tmp_path, "late", plane.port, "token-of-the-late-one") as late:
+        late.node.wait_until_ready(late.process)
+        assert time.monotonic() - began < 10
+        assert late.status("/ai/chat/models", ALICE) == 401
+        assert late.status("/ai/notes/models", ALICE) == 200
+
+
+# Each of these names a place outside of /v1 once somebody on the way tidies it up.
+_ESCAPES = [
+    "/ai/chat/../admin",
+    "/ai/chat/../../admin",
+    "/ai/chat/x/../../../admin",
+    "/ai/chat/..%2fadmin",
+    "/ai/chat/..%2Fadmin",
+    "/ai/chat/%2e%2e/admin",
+    "/ai/chat/%2e%2e%2fadmin",
+    "/ai/chat/.%2e/admin",
+    "/ai/chat/..%5cadmin",
+    "/ai/chat/..\\admin",
+    "/ai/chat/\\..\\admin",
+    "/ai/chat//../../admin",
+    "/ai/chat/./../admin",
+    "/ai/chat/..;/admin",
+    "/ai/chat/%252e%252e/admin",
+    "/ai/chat/..%00/admin",
+    "/ai/chat/..?x=/../admin",
+    "//ai/chat/../admin",
+    "/ai/chat/..#/admin",
+    "http://elsewhere/ai/chat/../admin",
+]
+
+
+@pytest.mark.parametrize("path", ["/v1", ""])
+def test_trap_dots_would_leave_the_base_path_with_the_providers_key_attached(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region, path: str
+) -> None:
+    region.change("chat", path=path)
+    plane.publish(region)
+    for target in _ESCAPES:
+        assert raw(gateway, target) in (200, 400, 404), target
+    for seen in backend.seen:
+        walked = seen.target.split("?")[0].replace("\\", "/").split("/")
+        assert ".." not in walked and "%2e%2e" not in seen.target.lower() and "%2f" not in seen.target.lower(), seen.target
+        assert seen.target.startswith(path + "/") or seen.target == path, seen.target
+    for target in ("/ai/chat/../admin", "/ai/chat/%2e%2e/admin", "/ai/chat/..%2fadmin", "/ai/chat/..%5cadmin", "/ai/chat/..\\admin"):
+        assert raw(gateway, target) in (400, 404), target
+
+
+def test_trap_a_prefix_would_let_chat2_reach_chat(plane: Plane, gateway: Gateway, backend: Backend, region: Region) -> None:
+    plane.publish(region)
+    for path in ("/ai/chat2", "/ai/chat2/models", "/ai/chatter", "/ai/chat-2/models", "/ai/chat;/models", "/ai/cha", "/AI/chat/models"):
+        assert gateway.status(path, ALICE) == 404, path
+    assert not backend.seen
+
+
+def test_trap_the_callers_own_credentials_would_travel_to_the_provider(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    region.change("chat", header="api-key", prefix="")
+    region.consumer("carol", "provider", sources=(header("x-team-key"),))
+    plane.publish(region)
+    own = {name: "callers-own" for name in ("cookie", "proxy_authorization", "x_api_key", "api_key", "x_goog_api_key", "x_team_key")}
+    assert gateway.status("/ai/chat/models", ALICE, **own) == 200
+    assert not backend.last.holds("callers-own")
+    assert not backend.last.holds(ALICE)
+    assert backend.last.header("api-key") == PROVIDER
+    assert backend.last.header("authorization") is None
+
+
+def test_trap_forwarding_headers_and_our_identity_header_would_travel_to_the_provider(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    plane.publish(region)
+    claimed = [
+        "x-forwarded-for: 10.1.2.3",
+        "x-forwarded-host: evil",
+        "x-forwarded-proto: https",
+        "x-forwarded-anything: evil",
+        "x-envoy-internal: true",
+        "x-envoy-original-path: /admin",
+        "x-envoy-upstream-rq-timeout-ms: 1",
+        "x-envoy-retry-on: 5xx",
+        "x-latchkey-consumer: root/0~0",
+        "X-Latchkey-Consumer: root/0~0",
+        "x-latchkey-anything: evil",
+        "forwarded: for=10.1.2.3",
+        "x-request-id: mine",
+    ]
+    assert raw(gateway, "/ai/chat/models", *claimed) == 200
+    assert backend.last.names == {"host", "authorization"}
+    assert gateway.consumer_of("/v1/models") == "alice/0~1"
+
+
+def test_trap_a_refused_key_in_the_query_would_stand_in_the_access_log(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    region.consumer("alice", "alice", sources=(query("api_key"),))
+    plane.publish(region)
+    assert gateway.status("/ai/chat/refused-one?api_key=canary-refused-in-query") == 401
+    assert gateway.status("/ai/chat/last-one?api_key=canary-refused-in-query") == 401
+    eventually(lambda: "/ai/chat/last-one" in gateway.access_log)
+    assert "/ai/chat/refused-one" in gateway.access_log
+    assert "canary" not in gateway.access_log
+
+
+def test_trap_envoys_admin_on_a_port_could_be_named_as_a_service_address(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    admin = gateway.node.folder / "admin.sock"
+    assert stat.S_ISSOCK(admin.stat().st_mode)
+    assert stat.S_IMODE(admin.stat().st_mode) == 0o600
+    assert stat.S_IMODE(gateway.node.folder.stat().st_mode) == 0o700
+    assert listening_ports(gateway.process.pid) == {port for _, port in gateway.node.addresses()}
+
+
+def listening_ports(pid: int) -> set[int]:
+    inodes = {link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
+
+
+def test_no_compiled_region_falls_into_a_trap_that_the_check_knows(region: Region) -> None:
+    (compiled,) = compile_region(region.inventory, region.values, Memo()).values()
+    Snapshot.of(compiled.resources, b"key").check()
