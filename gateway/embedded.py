@@ -1,46 +1,28 @@
-"""The Envoy that comes along: finds it, writes a node's folder, and runs it for as long as its parent lives.
+"""The Envoy that comes along: finds it, writes a node's folder, and becomes it.
 
-Imports neither grpc nor a protobuf, so that whoever supervises a gateway may start other processes as well. Envoy runs inside the
-node's folder (0700) and names its files from there: a socket's whole path may have only 107 bytes.
+Imports no grpc, no protobuf and no model. Envoy runs inside the node's folder (0700) and names its files from there: a socket's
+whole path may have only 107 bytes.
 """
 
-import http.client
 import importlib.metadata
 import json
 import os
-import socket
+import resource
 import ssl
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Never
 
 from gateway.names import SYSTEM_CA
 from secrets_app.files import write_private
 
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _SOCKET_LIMIT = 107  # bytes (unix(7)); macOS stops at 103
-_POLL = 0.02  # seconds
 
 # Warnings about unfinished features would fill the log: two lines per credential at every change. And a refused configuration is
 # quoted in the log, keys and all, while the control plane is told of it anyway.
 _LOG_LEVELS = "misc:error,config:error"
-
-# Runs in a Python of its own before it becomes Envoy: code between fork and exec is not safe in a process with threads.
-_LEASH = """
-import ctypes, os, resource, signal, sys
-os.umask(0o077)
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every key
-most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each call through the gateway takes two
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != int(sys.argv[1]):
-        os._exit(1)  # the parent died before the call
-os.execve(sys.argv[2], sys.argv[2:], {})  # no environment: ours may hold passwords, and Envoy reads none of it
-"""
 
 
 class GatewayUnavailable(Exception):
@@ -60,55 +42,26 @@ class Node:
         """The folder as Envoy will read it. Written again with another token, a running Envoy takes that one up."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        if len(bytes(self._socket)) > _SOCKET_LIMIT:
-            raise GatewayUnavailable(f"The path {self._socket} is too long for a socket. Choose a data folder with a shorter path.")
+        if len(bytes(self.admin_socket)) > _SOCKET_LIMIT:
+            raise GatewayUnavailable(f"{self.admin_socket} is too long a path for a socket. Choose a data folder with a shorter one.")
         write_private(self.folder / "token.json", json.dumps(_token_file(token)).encode())
         write_private(self.folder / "envoy.json", json.dumps(_bootstrap(self, ca_bundle or find_ca_bundle())).encode())
 
-    def start(self, envoy: Path, *, workers: int | None = None, output: IO[bytes] | int | None = None) -> "subprocess.Popen[bytes]":
-        """Starts Envoy, to be killed when the calling *thread* ends, so call it from one that lives long."""
-        self._socket.unlink(missing_ok=True)
+    def become(self, envoy: Path, *, workers: int | None = None) -> Never:
+        """This process turns into Envoy: signals reach it, its exit code is Envoy's, and no supervisor stands between that could die."""
         command = [str(envoy), "-c", "envoy.json", "--disable-hot-restart", "--log-level", "warning"]
         command += ["--component-log-level", _LOG_LEVELS, "--drain-time-s", "5", "--file-flush-interval-msec", "1000"]
         command += ["--concurrency", str(workers)] if workers else []
-        leash = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid())]
-        return subprocess.Popen(leash + command, cwd=self.folder, env={}, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-
-    def wait_until_ready(self, process: "subprocess.Popen[bytes]", timeout: float = 30.0) -> None:
-        """Returns when the node has its configuration and listens. Raises GatewayUnavailable when Envoy ends or `timeout` seconds pass."""
-        deadline = time.monotonic() + timeout
-        while not self.is_ready():
-            if process.poll() is not None:
-                raise GatewayUnavailable(f"Envoy ended with code {process.returncode} while it was starting. Its log says why.")
-            if time.monotonic() > deadline:
-                raise GatewayUnavailable(f"The gateway was not ready after {timeout:.0f} seconds. Its log, or the control plane's, says why.")
-            time.sleep(_POLL)
-
-    def is_ready(self) -> bool:
-        try:
-            return self.admin("/ready").strip() == "LIVE" and bool(self.addresses())
-        except OSError:
-            return False
-
-    def addresses(self) -> list[tuple[str, int]]:
-        """Where the node listens: none before its configuration arrived."""
-        listeners = json.loads(self.admin("/listeners?format=json")).get("listener_statuses", [])
-        sockets = [listener["local_address"]["socket_address"] for listener in listeners]
-        return [(found["address"], found["port_value"]) for found in sockets]
-
-    def admin(self, path: str) -> str:
-        """The answer of Envoy's own administration interface. Raises OSError while there is none."""
-        connection = _UnixConnection(str(self._socket))
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().read().decode()
-        except http.client.HTTPException as broken:
-            raise ConnectionError("Envoy's administration interface broke off.") from broken
-        finally:
-            connection.close()
+        self.admin_socket.unlink(missing_ok=True)
+        os.chdir(self.folder)
+        os.umask(0o077)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every key
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # each call through the gateway takes two
+        os.execve(envoy, command, {})  # noqa: S606 (no environment: ours may hold passwords, and Envoy reads none of it)
 
     @property
-    def _socket(self) -> Path:
+    def admin_socket(self) -> Path:
         return self.folder / "admin.sock"
 
 
@@ -187,7 +140,11 @@ def _name_resolution() -> dict[str, object]:
     """At most three seconds for a name. With c-ares' own patience a silent name server delays the start of a gateway by 68 s."""
     if sys.platform != "linux":
         return {}  # macOS has a resolver of its own
-    resolver = {"@type": _type("extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"), "query_timeout_seconds": 1, "query_tries": 2}
+    resolver = {
+        "@type": _type("extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"),
+        "query_timeout_seconds": 1,
+        "query_tries": 2,
+    }
     return {"typed_dns_resolver_config": {"name": "envoy.network.dns_resolver.cares", "typed_config": resolver}}
 
 
@@ -230,14 +187,3 @@ def _token_file(token: str) -> dict[str, object]:
 
 def _type(name: str) -> str:
     return f"type.googleapis.com/envoy.{name}"
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)

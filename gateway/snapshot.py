@@ -21,8 +21,8 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, 
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.any_pb2 import Any
 
-from gateway.names import KEY_AUTH, UPSTREAM_OPTIONS
 from gateway.compile.values import header_safe
+from gateway.names import KEY_AUTH, UPSTREAM_OPTIONS
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
 
 _VERSION_BYTES = 16

@@ -14,13 +14,13 @@ from gateway.compile.clusters import clusters
 from gateway.compile.credentials import Roll, enrol
 from gateway.compile.listeners import listener
 from gateway.compile.memo import Memo
-from gateway.names import KEY_AUTH, ROUTES
 from gateway.compile.problems import Problem
 from gateway.compile.routes import routes
 from gateway.compile.secrets import problems, secrets
 from gateway.compile.values import Value
 from gateway.compile.wire import packed
 from gateway.inventory import Instance, Inventory
+from gateway.names import KEY_AUTH, ROUTES
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
 
 __all__ = ["Compiled", "Memo", "Problem", "Resources", "Value", "compile_instance", "compile_region", "listener"]

@@ -8,7 +8,7 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
 from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions, UpstreamHttpProtocolOptions
+from envoy.config.core.v3.protocol_pb2 import UpstreamHttpProtocolOptions
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.filters.http.credential_injector.v3.credential_injector_pb2 import CredentialInjector
@@ -20,9 +20,9 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, 
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from gateway.names import SYSTEM_CA, UPSTREAM_OPTIONS, cluster_name, secret_name
 from gateway.compile.wire import over_ads, packed, seconds
 from gateway.inventory import Service, Use
+from gateway.names import SYSTEM_CA, UPSTREAM_OPTIONS, cluster_name, secret_name
 
 _AT_ONCE = 4096  # a stream of a model may last minutes, and over HTTP/1.1 each holds a connection
 

@@ -12,13 +12,13 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, Forwarding, KeySource
 from google.protobuf.any_pb2 import Any
 
-from gateway.names import IDENTITY_HEADER, KEY_AUTH, client_name, credential_name
 from gateway.compile.problems import Problem
 from gateway.compile.values import Value, header_safe
 from gateway.compile.wire import packed
-from gateway.inventory import Consumer, Source, Use, Version
+from gateway.inventory import Consumer, Use, Version
+from gateway.names import IDENTITY_HEADER, KEY_AUTH, client_name, credential_name
+from gateway.sources import BEARER, Source
 
-_BEARER = Source("bearer", "authorization")
 _ORDER = {"header": 0, "query": 1, "bearer": 2}
 
 
@@ -35,7 +35,7 @@ class Roll:
 
 def enrol(consumers: Iterable[Consumer], values: Mapping[UUID, Value]) -> Roll:
     """Of two equal keys the first in the order of consumer name and path is accepted."""
-    accepted = ApiKeyAuth(key_sources=key_sources([_BEARER]), forwarding=forwarding())
+    accepted = ApiKeyAuth(key_sources=key_sources([BEARER]), forwarding=forwarding())
     names: dict[str, tuple[str, ...]] = {}
     sources: dict[str, tuple[Source, ...]] = {}
     owners: dict[bytes, str] = {}

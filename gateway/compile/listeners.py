@@ -1,5 +1,6 @@
 """The door of a node: one listener, whose routes and credentials arrive apart from it, so that neither ever drains it."""
 
+from collections.abc import Mapping
 from typing import Any as Message
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ExtensionFilter
@@ -29,15 +30,19 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import BoolValue
 
-from gateway.names import HEADER_MUTATION, IDENTITY_HEADER, KEY_AUTH, LISTENER, METADATA, ROUTES
 from gateway.compile.wire import over_ads, packed, seconds
+from gateway.names import HEADER_MUTATION, IDENTITY_HEADER, KEY_AUTH, LISTENER, METADATA, ROUTES
 
 # Claims that only we make. Taken from a request before anything looks at it.
 _OURS = ("x-latchkey-", "x-envoy-", "x-forwarded-")
 
 # What the gateway answers itself: Envoy's name for the case, the code and the words for the caller. Without words, the route's own stay.
 _ANSWERS = (
-    ("response.code_details == 'missing_api_key'", "missing_api_key", "No API key was given. Send the key that you were given for this gateway."),
+    (
+        "response.code_details == 'missing_api_key'",
+        "missing_api_key",
+        "No API key was given. Send the key that you were given for this gateway.",
+    ),
     ("response.code_details in ['unknown_api_key', 'unkonwn_api_key']", "invalid_api_key", "This API key is not accepted here."),
     ("response.code_details == 'client_not_allowed'", "not_authorized", "This API key is valid, but not for this service."),
     ("response.code_details == 'failed_to_inject_credential'", "no_provider_key", "The gateway has no usable key for this service."),
@@ -148,7 +153,7 @@ def _filter(name: str, config: Message) -> HttpFilter:
     return HttpFilter(name=name, typed_config=packed(config))
 
 
-def _struct(fields: dict[str, object]) -> Struct:
+def _struct(fields: Mapping[str, object]) -> Struct:
     struct = Struct()
     struct.update(fields)
     return struct

@@ -22,11 +22,12 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from gateway.compile.credentials import Roll, forwarding, in_order, key_sources
 from gateway.compile.memo import Memo
-from gateway.names import HEADER_MUTATION, IDENTITY_HEADER, KEY_AUTH, ROUTES, client_names, cluster_name, route_name
 from gateway.compile.secrets import problem_of
 from gateway.compile.values import Value
 from gateway.compile.wire import literal_header, packed, seconds
-from gateway.inventory import Service, Source
+from gateway.inventory import Service
+from gateway.names import HEADER_MUTATION, IDENTITY_HEADER, KEY_AUTH, ROUTES, client_names, cluster_name, route_name
+from gateway.sources import Source
 
 # A model may think for minutes before its next word; an answer as a whole may take as long as it likes.
 _SILENCE = seconds(600)

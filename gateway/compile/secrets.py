@@ -10,10 +10,10 @@ from uuid import UUID
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, Secret
 
-from gateway.names import secret_name
 from gateway.compile.problems import Problem
 from gateway.compile.values import Value, header_safe
 from gateway.inventory import Service, Use
+from gateway.names import secret_name
 
 
 def secrets(services: tuple[Service, ...], values: Mapping[UUID, Value]) -> Iterator[Secret]:

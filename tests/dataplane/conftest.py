@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -52,14 +51,10 @@ def region() -> Region:
 
 @pytest.fixture(scope="module")
 def gateway(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Node 1. It has an empty region until a test publishes another."""
+    """Node 1. Its region is empty until a test publishes another."""
     token = secrets.token_urlsafe(32)
     plane.join(1, token)
     plane.publish(Region(), wait=False)
-    with running_gateway(_short(tmp_path_factory), "node-1", plane.port, token) as gateway:
-        gateway.node.wait_until_ready(gateway.process)
+    with running_gateway(tmp_path_factory.mktemp("node"), "node-1", plane.port, token) as gateway:
+        gateway.wait_until_ready()
         yield gateway
-
-
-def _short(factory: pytest.TempPathFactory) -> Path:
-    return factory.mktemp("node")

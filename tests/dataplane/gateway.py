@@ -1,25 +1,70 @@
 """A running Envoy and everything it lets out: answers, dump, statistics, log, access log."""
 
 import contextlib
+import http.client
 import json
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 
+from gateway.embedded import Node
+from tests.processes import ROOT, eventually
+
+# Becomes Envoy, and dies with these tests.
+_PROGRAM = """
+import ctypes, signal, sys
+from pathlib import Path
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 from gateway.embedded import Node, find_envoy
-from tests.dataplane.waiting import eventually
+Node("", Path(sys.argv[1]), "", 0).become(find_envoy(), workers=1)
+"""
 
 
 class Gateway:
-    def __init__(self, node: Node, process: "subprocess.Popen[bytes]", output: Path) -> None:
-        self.node, self.process, self._output = node, process, output
+    def __init__(self, node: Node, output: Path | None = None) -> None:
+        self.node, self._output = node, output or node.folder / "envoy.log"
+        command = [sys.executable, "-c", _PROGRAM, str(node.folder)]
+        with self._output.open("wb") as out:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.client = httpx.Client(timeout=20, trust_env=False)
+
+    def wait_until_ready(self, within: float = 20.0) -> None:
+        """It has its configuration and listens."""
+
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log
+            return self.is_ready()
+
+        eventually(ready, within=within, every=0.005)
+
+    def is_ready(self) -> bool:
+        try:
+            return self.admin("/ready").strip() == "LIVE" and bool(self.addresses())
+        except OSError:
+            return False
+
+    def addresses(self) -> list[tuple[str, int]]:
+        listeners = json.loads(self.admin("/listeners?format=json")).get("listener_statuses", [])
+        sockets = [listener["local_address"]["socket_address"] for listener in listeners]
+        return [(found["address"], found["port_value"]) for found in sockets]
+
+    def admin(self, path: str) -> str:
+        connection = _UnixConnection(str(self.node.admin_socket))
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        except http.client.HTTPException as broken:
+            raise ConnectionError from broken
+        finally:
+            connection.close()
 
     @property
     def url(self) -> str:
-        ((host, port),) = self.node.addresses()
+        ((host, port),) = self.addresses()
         return f"http://{host}:{port}"
 
     def get(self, path: str, key: str = "", **headers: str) -> httpx.Response:
@@ -53,11 +98,11 @@ class Gateway:
 
     def everything(self) -> str:
         """Whatever a person with this machine's administration interface and logs can read."""
-        pages = [self.node.admin(path) for path in ("/config_dump?include_eds", "/stats", "/certs", "/clusters", "/listeners", "/server_info")]
+        pages = [self.admin(path) for path in ("/config_dump?include_eds", "/stats", "/certs", "/clusters", "/listeners", "/server_info")]
         return "\n".join([*pages, self.log, self.access_log, (self.node.folder / "envoy.json").read_text()])
 
     def stat(self, name: str) -> int:
-        return sum(int(line.rpartition(":")[2]) for line in self.node.admin(f"/stats?filter={name}").splitlines())
+        return sum(int(line.rpartition(":")[2]) for line in self.admin(f"/stats?filter={name}").splitlines())
 
     def stop(self) -> None:
         self.client.close()
@@ -70,10 +115,19 @@ def running_gateway(folder: Path, name: str, xds_port: int, token: str, ca_bundl
     """Waits for nothing: a test may want to see the start itself."""
     node = Node(name, folder, "127.0.0.1", xds_port)
     node.write(token, ca_bundle)
-    output = folder / "envoy.log"
-    with output.open("wb") as out:
-        gateway = Gateway(node, node.start(find_envoy(), workers=1, output=out), output)
+    gateway = Gateway(node)
     try:
         yield gateway
     finally:
         gateway.stop()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=10)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

@@ -39,8 +39,7 @@ def calling(url: str, path: str, key: str, *, each_second: int = 200, callers: i
 
 def _call(load: Load, url: str, path: str, key: str, pause: float) -> None:
     parts = urlsplit(url)
-    assert parts.hostname and parts.port
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
     last = False
     while not last:
         last = load.stop.is_set()

@@ -15,7 +15,7 @@ from gateway.xds.cache import Cache, Published
 from gateway.xds.refusals import Refused
 from gateway.xds.server import ControlPlane
 from tests.dataplane.region import Region
-from tests.dataplane.waiting import eventually
+from tests.processes import eventually
 
 T = TypeVar("T")
 VERSION_KEY = b"the versions of tests"
@@ -99,7 +99,7 @@ class Plane:
         self._call(lambda: self._cache.put(node, Published(snapshot, self._seq)))
 
     def settle(self, node: int = 1, within: float = 10.0) -> None:
-        eventually(lambda: self.notes.effective.get(node) == self._seq, within)
+        eventually(lambda: self.notes.effective.get(node) == self._seq, within=within, every=0.002)
 
     def drop(self, node: int) -> None:
         self._call(lambda: self.server.drop(node))

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid5
 
-from gateway.inventory import Consumer, Credential, Instance, Inventory, Service, Source, Use, Version
+from gateway.inventory import Consumer, Credential, Instance, Inventory, Service, Use, Version
+from gateway.sources import BEARER, Source
 
 NAMESPACE = UUID("00000000-0000-0000-0000-00000000aaaa")
-BEARER = Source("bearer", "authorization")
 
 
 def header(name: str) -> Source:

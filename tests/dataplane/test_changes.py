@@ -1,5 +1,7 @@
 """Changes while calls are under way: what is sent, and that none of them costs a call."""
 
+from itertools import pairwise
+
 import httpx
 import pytest
 
@@ -10,7 +12,7 @@ from tests.dataplane.gateway import Gateway
 from tests.dataplane.load import calling
 from tests.dataplane.plane import Plane
 from tests.dataplane.region import Region
-from tests.dataplane.waiting import eventually
+from tests.processes import eventually
 
 pytestmark = pytest.mark.envoy
 
@@ -55,11 +57,11 @@ def test_rotating_a_consumers_key_changes_only_the_list_of_credentials_and_loses
 ) -> None:
     before = plane.publish(region)
     keys = [ALICE, *(f"alice-key-{number:010}" for number in range(8))]
-    for old, new in zip(keys, keys[1:], strict=False):
+    for old, new in pairwise(keys):
         region.key("alice", new, old)
         with calling(gateway.url, "/ai/chat/models", old) as load:
             after = plane.publish(region)
-            eventually(lambda: load.calls > 10)  # noqa: B023
+            eventually(lambda: load.calls > 10)
         assert changed_kinds(before, after) == {EXTENSION}
         assert set(load.outcomes) == {"200"}
         assert gateway.status("/ai/chat/models", new) == 200

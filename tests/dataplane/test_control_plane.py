@@ -15,7 +15,7 @@ from tests.dataplane.gateway import Gateway, running_gateway
 from tests.dataplane.load import calling
 from tests.dataplane.plane import Plane
 from tests.dataplane.region import Region
-from tests.dataplane.waiting import eventually
+from tests.processes import eventually
 
 pytestmark = pytest.mark.envoy
 
@@ -73,11 +73,11 @@ def test_a_gateway_that_starts_while_the_control_plane_is_down_refuses_connectio
     try:
         with running_gateway(tmp_path, "three", plane.port, "token-three") as three:
             eventually(lambda: (tmp_path / "admin.sock").exists())
-            eventually(lambda: three.node.admin("/ready").strip() == "LIVE")
-            assert three.node.addresses() == []
-            assert not three.node.is_ready()
+            eventually(lambda: three.admin("/ready").strip() == "LIVE")
+            assert three.addresses() == []
+            assert not three.is_ready()
             plane.start()
-            eventually(three.node.is_ready)
+            eventually(three.is_ready)
             assert three.status("/ai/chat/models", ALICE) == 200
     finally:
         plane.stop()
@@ -90,7 +90,7 @@ def test_a_node_whose_right_is_taken_away_is_cut_off_and_sent_nothing_more(
     plane.join(4, "token-four")
     plane.publish(region, node=4, wait=False)
     with running_gateway(tmp_path, "four", plane.port, "token-four") as four:
-        eventually(four.node.is_ready)
+        eventually(four.is_ready)
         plane.settle(4)
         gone = plane.tokens.known.pop("token-four")
         plane.drop(4)
@@ -109,7 +109,7 @@ def test_a_token_can_be_exchanged_while_the_node_runs(
     plane.join(5, "token-five")
     plane.publish(region, node=5, wait=False)
     with running_gateway(tmp_path, "five", plane.port, "token-five") as five:
-        eventually(five.node.is_ready)
+        eventually(five.is_ready)
         plane.tokens.known["token-five-b"] = plane.tokens.known.pop("token-five")
         five.node.write("token-five-b")
         connects = plane.notes.connects
@@ -130,7 +130,11 @@ _SERVICES = {
     "envoy.service.endpoint.v3.EndpointDiscoveryService": ("StreamEndpoints", "DeltaEndpoints", "FetchEndpoints"),
     "envoy.service.listener.v3.ListenerDiscoveryService": ("StreamListeners", "DeltaListeners", "FetchListeners"),
     "envoy.service.route.v3.RouteDiscoveryService": ("StreamRoutes", "DeltaRoutes", "FetchRoutes"),
-    "envoy.service.extension.v3.ExtensionConfigDiscoveryService": ("StreamExtensionConfigs", "DeltaExtensionConfigs", "FetchExtensionConfigs"),
+    "envoy.service.extension.v3.ExtensionConfigDiscoveryService": (
+        "StreamExtensionConfigs",
+        "DeltaExtensionConfigs",
+        "FetchExtensionConfigs",
+    ),
     "envoy.service.runtime.v3.RuntimeDiscoveryService": ("StreamRuntime", "DeltaRuntime", "FetchRuntime"),
     "envoy.service.status.v3.ClientStatusDiscoveryService": ("StreamClientStatus", "FetchClientStatus"),
     "grpc.reflection.v1.ServerReflection": ("ServerReflectionInfo",),

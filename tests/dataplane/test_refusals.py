@@ -13,7 +13,7 @@ from tests.dataplane.backend import Backend
 from tests.dataplane.gateway import Gateway
 from tests.dataplane.plane import VERSION_KEY, Plane
 from tests.dataplane.region import Region
-from tests.dataplane.waiting import eventually
+from tests.processes import eventually
 
 pytestmark = pytest.mark.envoy
 

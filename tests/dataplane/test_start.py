@@ -1,10 +1,8 @@
 """How a gateway starts, what it waits for, and how it ends."""
 
 import json
-import signal
+import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from tests.dataplane.backend import Backend
 from tests.dataplane.gateway import Gateway, running_gateway
 from tests.dataplane.plane import Plane
 from tests.dataplane.region import Region
-from tests.dataplane.waiting import eventually
+from tests.processes import eventually
 
 pytestmark = pytest.mark.envoy
 
@@ -38,9 +36,9 @@ def test_without_the_list_of_credentials_nobody_gets_through_until_it_comes(plan
     plane.put(Snapshot({kind: ({} if kind == EXTENSION else whole[kind]) for kind in whole}))
     with running_gateway(tmp_path, "node", plane.port, "token") as gateway:
         eventually(lambda: (tmp_path / "admin.sock").exists() and gateway.stat("listener_manager.lds.update_success"))
-        assert not gateway.node.is_ready()
+        assert not gateway.is_ready()
         plane.put(whole)
-        gateway.node.wait_until_ready(gateway.process, timeout=5)
+        gateway.wait_until_ready(within=5)
         assert gateway.status("/ai/chat/models", ALICE) == 200
 
 
@@ -57,10 +55,9 @@ def test_trap_a_silent_name_server_would_delay_the_start_by_a_minute(plane: Plan
         server = {"socket_address": {"address": "127.0.0.1", "port_value": silent.getsockname()[1]}}
         bootstrap["typed_dns_resolver_config"]["typed_config"]["resolvers"] = [server]
         (tmp_path / "envoy.json").write_text(json.dumps(bootstrap))
-        process = node.start(find_envoy(), workers=1, output=subprocess.DEVNULL)
-        gateway = Gateway(node, process, tmp_path / "envoy.log")
+        gateway = Gateway(node)
         try:
-            node.wait_until_ready(process, timeout=10)
+            gateway.wait_until_ready(within=10)
             assert gateway.status("/ai/chat/models", ALICE) == 200
         finally:
             gateway.stop()
@@ -70,48 +67,38 @@ def test_two_gateways_never_share_a_port(plane: Plane, region: Region, tmp_path:
     plane.join(1, "token")
     plane.publish(region, wait=False)
     with running_gateway(tmp_path / "a", "a", plane.port, "token") as first:
-        eventually(first.node.is_ready)
-        ((_, port),) = first.node.addresses()
+        eventually(first.is_ready)
+        ((_, port),) = first.addresses()
         plane.join(2, "token-two")
         plane.publish(region, node=2, port=port, wait=False)
         with running_gateway(tmp_path / "b", "b", plane.port, "token-two") as second:
             (refusal,) = eventually(lambda: list(plane.notes.refusals))
             assert refusal.reason == "Another program listens on the gateway's port."
-            assert not second.node.is_ready()
+            assert not second.is_ready()
 
 
-def test_killing_the_parent_leaves_no_envoy_behind(plane: Plane, tmp_path: Path) -> None:
-    """SIGKILL gives the parent no chance to clean up."""
-    program = """
-import os, sys
-sys.path.insert(0, os.getcwd())
-from pathlib import Path
-from gateway.embedded import Node, find_envoy
-node = Node("orphan", Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2]))
-node.write("token")
-process = node.start(find_envoy(), workers=1)
-print(process.pid, flush=True)
-process.wait()
-"""
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", program, str(tmp_path), str(plane.port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as parent:
-        assert parent.stdout
-        envoy = Path("/proc") / parent.stdout.readline().decode().strip()
-        eventually(lambda: b"envoy" in (envoy / "cmdline").read_bytes().split(b"\0")[0])
-        parent.send_signal(signal.SIGKILL)
-    eventually(lambda: not envoy.exists() or "\nState:\tZ" in (envoy / "status").read_text())
+def test_the_process_that_starts_a_gateway_becomes_it(gateway: Gateway) -> None:
+    """So nothing can be left behind when it is killed, and whoever started it sees Envoy's own end."""
+    assert Path(f"/proc/{gateway.process.pid}/exe").resolve().name == "envoy"
+    assert Path(f"/proc/{gateway.process.pid}/environ").read_bytes() == b""
+    limits = Path(f"/proc/{gateway.process.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits)
+    (soft, hard) = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()  # type: ignore[union-attr]
+    assert soft == hard
 
 
-def test_an_envoy_that_cannot_start_is_said_so(tmp_path: Path) -> None:
-    node = Node("broken", tmp_path, "127.0.0.1", 1)
-    node.write("token")
-    (tmp_path / "envoy.json").write_text("{")
-    process = node.start(find_envoy(), output=subprocess.DEVNULL)
-    with pytest.raises(GatewayUnavailable, match="ended with code"):
-        node.wait_until_ready(process)
+def test_a_gateway_without_a_control_plane_listens_nowhere(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, "alone", 1, "token") as gateway:
+        eventually(lambda: gateway.node.admin_socket.exists() and gateway.stat("cluster.xds.upstream_cx_connect_fail"))
+        eventually(lambda: gateway.admin("/ready").strip() == "LIVE")
+        assert gateway.addresses() == []
 
 
-def test_a_gateway_without_a_control_plane_is_not_ready(tmp_path: Path) -> None:
-    with running_gateway(tmp_path, "alone", 1, "token") as gateway, pytest.raises(GatewayUnavailable, match="was not ready after 1 seconds"):
-        gateway.node.wait_until_ready(gateway.process, timeout=1)
+def test_a_path_too_long_for_a_socket_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(GatewayUnavailable, match="shorter"):
+        Node("deep", tmp_path / ("x" * 100), "127.0.0.1", 1).write("token")
+
+
+def test_a_program_that_is_none_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(GatewayUnavailable, match="CONSOLE_ENVOY_PATH"):
+        find_envoy(str(tmp_path / "no-envoy"))

@@ -16,7 +16,7 @@ from tests.dataplane.backend import Backend, running_backend
 from tests.dataplane.gateway import Gateway, running_gateway
 from tests.dataplane.plane import Plane
 from tests.dataplane.region import Region
-from tests.dataplane.waiting import eventually
+from tests.processes import eventually
 
 pytestmark = pytest.mark.envoy
 
@@ -69,7 +69,7 @@ def gateway(plane: Plane, authority: Authority, tmp_path_factory: pytest.TempPat
     plane.join(1, "token")
     plane.publish(Region(), wait=False)
     with running_gateway(tmp_path_factory.mktemp("node"), "tls", plane.port, "token", authority.file) as gateway:
-        eventually(gateway.node.is_ready)
+        eventually(gateway.is_ready)
         yield gateway
 
 

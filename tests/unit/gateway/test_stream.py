@@ -17,7 +17,10 @@ from gateway.xds.stream import Stream
 def snapshot(**kinds: dict[str, str]) -> Snapshot:
     """snapshot(cluster={"a": "1"}): a resource's content is all that counts."""
     urls = {"secret": SECRET, "cluster": CLUSTER, "extension": EXTENSION, "listener": LISTENER, "route": ROUTE}
-    bodies = {urls[kind]: {name: Any(type_url=urls[kind], value=f"{name}={text}".encode()) for name, text in named.items()} for kind, named in kinds.items()}
+    bodies = {
+        urls[kind]: {name: Any(type_url=urls[kind], value=f"{name}={text}".encode()) for name, text in named.items()}
+        for kind, named in kinds.items()
+    }
     return Snapshot.of(bodies, b"key")
 
 
@@ -195,7 +198,9 @@ def test_what_is_referred_to_comes_first_and_goes_last(stream: Stream) -> None:
     one = {"a": "2"}
     changed = settle(stream, snapshot(secret=one, cluster=one, extension=one, listener=one, route=one))
     sent = [response.type_url for response in changed if any(found.name == "a" for found in response.resources)]
-    gone = [response.type_url for response in changed if "b" in response.removed_resources or any(f.name == "b" for f in response.resources)]
+    gone = [
+        response.type_url for response in changed if "b" in response.removed_resources or any(f.name == "b" for f in response.resources)
+    ]
     assert sent == [SECRET, CLUSTER, EXTENSION, LISTENER, ROUTE]
     assert gone == [ROUTE, LISTENER, EXTENSION, CLUSTER, SECRET]
     assert changed.index(next(r for r in changed if r.type_url == ROUTE and r.removed_resources)) > changed.index(
@@ -366,7 +371,11 @@ class Client:
     def subscribe(self, kind: str, names: set[str]) -> None:
         known = self.names.get(kind)
         self.names[kind] = (known or set()) | names
-        have = {} if known is not None else {name: version for name, (version, _) in self.has[kind].items() if kind == CLUSTER or name in names}
+        have = (
+            {}
+            if known is not None
+            else {name: version for name, (version, _) in self.has[kind].items() if kind == CLUSTER or name in names}
+        )
         self.stream.receive(ask(kind, *sorted(names), have=have))
 
     def leave(self, kind: str, names: set[str]) -> None:
