@@ -1,13 +1,12 @@
-"""One Envoy, joined to an instance as a node, for as long as this command runs."""
+"""One Envoy, joined to an instance as a node: after joining, this process becomes it."""
 
 import json
-import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from gateway.embedded import GatewayUnavailable, find_envoy
 from gateway.embedded import Node as EnvoyNode
@@ -30,14 +29,15 @@ class Command(BaseCommand):
         try:
             envoy = find_envoy(settings.ENVOY_PATH)
             instance = Instance.objects.select_related("region").get(ref=options["instance"])
-            process = join(instance, options, Actor.system("run_gateway")).start(envoy)
+            node = join(instance, options, Actor.system("run_gateway"))
+            connection.close()
+            node.become(envoy)
         except Instance.DoesNotExist:
             raise CommandError(f"There is no instance {options['instance']}. Its ID stands on the Instance page.") from None
         except VaultError as refused:
             raise CommandError(refused.message) from None
         except GatewayUnavailable as missing:
             raise CommandError(str(missing)) from None
-        raise SystemExit(_outlast(process))
 
 
 def join(instance: Instance, options: dict[str, Any], by: Actor) -> EnvoyNode:
@@ -56,11 +56,3 @@ def _kept_token(folder: Path) -> str:
         return str(resource["generic_secret"]["secret"]["inline_string"]).removeprefix("Bearer ")
     except (OSError, ValueError, LookupError, TypeError):
         return ""  # none kept, or not by us: a new one is given
-
-
-def _outlast(process: "subprocess.Popen[bytes]") -> int:
-    """Envoy's exit code. Being told to end, tell it so; it finishes the requests under way."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: process.terminate())
-    code = process.wait()
-    return code if code >= 0 else 128 - code
