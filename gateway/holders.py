@@ -1,9 +1,12 @@
 """Holders of keys, told to people: from reference rows to names, places and instances. One row in KINDS per kind of holder."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
+from django.db.models import QuerySet, UUIDField, Value
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -13,12 +16,33 @@ from secrets_app.models import Key, Reference
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`describe` maps holder ids to (name, instance ref, instance name); the last two are empty for what belongs to a whole region."""
+    """`columns` are Described's fields as values_list takes them from the holders' table."""
 
     one: Promise
     many: Promise
     place: Promise
-    describe: Callable[[set[int]], dict[int, tuple[str, str, str]]]
+    model: type[Consumer] | type[Service]
+    columns: tuple[Any, ...]
+
+    @property
+    def rows(self) -> QuerySet[Any]:
+        return self.model._default_manager.all()
+
+    def describe(self, ids: Collection[int]) -> dict[int, "Described"]:
+        """One query. A holder that has gone is left out."""
+        return {pk: Described(*row) for pk, *row in self.rows.filter(pk__in=ids).values_list("pk", *self.columns)}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the row of a holder says. The instance is empty for what belongs to a whole region."""
+
+    name: str
+    instance_id: UUID | None
+    instance_ref: str
+    instance_name: str
+    enabled: bool
+    changed_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +54,58 @@ class Holder:
     name: str
     place: str
     path: str
+    instance_id: UUID | None
     instance_ref: str
     instance_name: str
+    enabled: bool
+    changed_seq: int
     inbound: bool
 
 
-def _consumers(ids: set[int]) -> dict[int, tuple[str, str, str]]:
-    return {pk: (name, "", "") for pk, name in Consumer.objects.filter(pk__in=ids).values_list("pk", "name")}
-
-
-def _services(ids: set[int]) -> dict[int, tuple[str, str, str]]:
-    rows = Service.objects.filter(pk__in=ids).values_list("pk", "name", "instance__ref", "instance__name")
-    return {pk: (name, ref, instance) for pk, name, ref, instance in rows}
-
+_NOWHERE = (Value(None, output_field=UUIDField()), Value(""), Value(""))
 
 KINDS: dict[str, Kind] = {
-    "consumer": Kind(_("Consumer"), _("Consumers"), _("Authentication method › Bind Key"), _consumers),
-    "ai_service": Kind(_("AI service"), _("AI services"), _("Large Model Configuration › API Key"), _services),
+    "consumer": Kind(
+        _("Consumer"),
+        _("Consumers"),
+        _("Authentication method › Bind Key"),
+        Consumer,
+        ("name", *_NOWHERE, "enabled", "changed_seq"),
+    ),
+    "ai_service": Kind(
+        _("AI service"),
+        _("AI services"),
+        _("Large Model Configuration › API Key"),
+        Service,
+        ("name", "instance_id", "instance__ref", "instance__name", Value(True), "changed_seq"),
+    ),
 }
 
 
 def describe(references: Iterable[Reference]) -> list[Holder]:
     """In the order given. One query per kind that occurs. A holder that has gone meanwhile is left out."""
     references = list(references)
-    named = {
-        kind: row.describe({reference.holder_id for reference in references if reference.holder_kind == kind})
-        for kind, row in KINDS.items()
-        if any(reference.holder_kind == kind for reference in references)
-    }
-    holders = []
+    ids: dict[str, set[int]] = {}
     for reference in references:
-        if found := named[reference.holder_kind].get(reference.holder_id):
-            name, ref, instance = found
-            place = _place(reference)
-            holders.append(
-                Holder(reference.holder_kind, reference.holder_id, name, place, reference.path, ref, instance, reference.inbound)
-            )
-    return holders
+        ids.setdefault(reference.holder_kind, set()).add(reference.holder_id)
+    named = {kind: KINDS[kind].describe(of_kind) for kind, of_kind in ids.items()}
+    return [_holder(reference, found) for reference in references if (found := named[reference.holder_kind].get(reference.holder_id))]
+
+
+def _holder(reference: Reference, found: Described) -> Holder:
+    return Holder(
+        kind=reference.holder_kind,
+        id=reference.holder_id,
+        name=found.name,
+        place=_place(reference),
+        path=reference.path,
+        instance_id=found.instance_id,
+        instance_ref=found.instance_ref,
+        instance_name=found.instance_name,
+        enabled=found.enabled,
+        changed_seq=found.changed_seq,
+        inbound=reference.inbound,
+    )
 
 
 def senders(key: Key) -> int:

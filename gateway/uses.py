@@ -1,0 +1,84 @@
+"""The uses of one key: how many, in which direction, and the first few by name. A key may have tens of thousands."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.db.models import Count, Exists, OuterRef, QuerySet
+
+from gateway.holders import KINDS, Holder, describe
+from gateway.models import Instance, Problem
+from secrets_app.models import Key, Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Holders by kind. Inbound: callers present the key to us. Outbound: we show it to a back end, and nobody else needs to know it."""
+
+    inbound: dict[str, int]
+    outbound: dict[str, int]
+
+    @classmethod
+    def of(cls, key: Key) -> Self:
+        """One query."""
+        rows = Reference.objects.filter(key=key).values_list("holder_kind", "inbound").annotate(Count("holder_id", distinct=True))
+        counted = {(kind, inbound): count for kind, inbound, count in rows}
+        inbound, outbound = ({kind: counted[kind, way] for kind in KINDS if (kind, way) in counted} for way in (True, False))
+        return cls(inbound, outbound)
+
+    @property
+    def by_kind(self) -> dict[str, int]:
+        return {kind: count for kind in KINDS if (count := self.inbound.get(kind, 0) + self.outbound.get(kind, 0))}
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_kind.values())
+
+    @property
+    def dual(self) -> bool:
+        """Whoever is given the key as a caller could also go to the back end with it."""
+        return bool(self.inbound and self.outbound)
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """A holder that no gateway serves with this key, and why (Problem.reason)."""
+
+    holder: Holder
+    reason: str
+
+
+def named(key: Key, kind: str, typed: str = "", *, most: int) -> list[Holder]:
+    """The first holders of a kind by name, of those whose name holds what was typed. Three queries."""
+    references = Reference.objects.filter(key=key, holder_kind=kind)
+    rows = _matching(references, kind, typed).order_by("name", "pk")[:most].values_list("pk", flat=True)
+    order = {pk: place for place, pk in enumerate(rows)}
+    found = sorted(references.filter(holder_id__in=order), key=lambda reference: (order[reference.holder_id], reference.path))
+    return describe(found)
+
+
+def number(key: Key, kind: str, typed: str) -> int:
+    """How many holders of a kind `named` would find without a limit."""
+    return _matching(Reference.objects.filter(key=key, holder_kind=kind), kind, typed).count()
+
+
+def instances(key: Key) -> QuerySet[Instance]:
+    """Those whose services refer to the key. A consumer belongs to no instance: every one of its region takes its callers."""
+    services = Reference.objects.filter(key=key, holder_kind="ai_service").values("holder_id")
+    return Instance.objects.filter(services__in=services).distinct()
+
+
+def unserved(key: Key) -> Iterator[Unserved]:
+    """Its places that the control plane could not serve. Problems are few, so they are what is looked through. Three queries at most."""
+    place = {"key": key, "holder_kind": OuterRef("holder_kind"), "holder_id": OuterRef("holder_id"), "path": OuterRef("path")}
+    problems = list(Problem.objects.filter(Exists(Reference.objects.filter(**place)), region_id=key.region_id).order_by("since", "pk"))
+    at = {(problem.holder_kind, problem.holder_id, problem.path): problem.reason for problem in problems}
+    ids = {problem.holder_id for problem in problems}
+    for found in describe(Reference.objects.filter(key=key, holder_id__in=ids).order_by("holder_kind", "holder_id", "path") if ids else ()):
+        if reason := at.get((found.kind, found.id, found.path)):
+            yield Unserved(found, reason)
+
+
+def _matching(references: QuerySet[Reference], kind: str, typed: str) -> QuerySet[Any]:
+    rows = KINDS[kind].rows.filter(pk__in=references.values("holder_id"))
+    return rows.filter(name__contains=typed.lower()) if typed else rows
