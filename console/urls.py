@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
 
-from console.views import account, audit, consumers, health, instances, overview, services, settings, styleguide
+from console.views import account, audit, consumers, health, instances, keys, overview, services, settings, styleguide
 from console.views.stylesheet import stylesheet
 
 
@@ -11,7 +11,12 @@ class RegionName(StringConverter):
     regex = "[a-z][a-z0-9-]{1,31}"
 
 
+class KeyName(StringConverter):
+    regex = "[A-Za-z0-9_]{1,64}"
+
+
 register_converter(RegionName, "region")
+register_converter(KeyName, "key")
 
 handler400 = "console.views.errors.bad_request"
 handler403 = "console.views.errors.permission_denied"
@@ -21,6 +26,17 @@ handler500 = "console.views.errors.server_error"
 
 in_a_region: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
+    path("keys/", keys.list_, name="key-list"),
+    path("keys/new/", keys.create, name="key-create"),
+    path("keys/new/name/", keys.name, name="key-name"),
+    path("keys/options/", keys.options, name="key-options"),
+    path("keys/<key:name>/", keys.detail, name="key-detail"),
+    path("keys/<key:name>/edit/", keys.edit, name="key-edit"),
+    path("keys/<key:name>/rotate/", keys.rotate, name="key-rotate"),
+    path("keys/<key:name>/disable/", keys.disable, name="key-disable"),
+    path("keys/<key:name>/enable/", keys.enable, name="key-enable"),
+    path("keys/<key:name>/references/", keys.references, name="key-references"),
+    path("keys/<key:name>/delete/", keys.delete, name="key-delete"),
     path("consumers/", consumers.list_, name="consumer-list"),
     path("consumers/new/", consumers.create, name="consumer-create"),
     path("consumers/new/bind-summary/", consumers.bind_summary, name="consumer-bind-summary"),

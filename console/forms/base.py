@@ -79,6 +79,9 @@ class DeedForm(forms.Form):
         self.initial.setdefault("once", uuid.uuid4())
         self.current: dict[str, Any] = {}  # after a stale edit: the fields as they are stored now
         self.status = 200
+        for field in self.fields.values():
+            if "invalid_choice" in field.error_messages:  # Django's own words repeat what was sent, and that might be a value
+                field.error_messages["invalid_choice"] = _("Choose one of those listed.")
 
     @property
     def token(self) -> uuid.UUID:

@@ -85,6 +85,18 @@ def kind_one(name: str) -> str:
 
 
 @register.filter
+def kind_css(name: str) -> str:
+    """{{ "ai_service"|kind_css }}: the class that sets its hue."""
+    return KINDS[name].css
+
+
+@register.filter
+def kind_icon(name: str) -> str:
+    """{% icon "ai_service"|kind_icon 14 %}"""
+    return KINDS[name].icon
+
+
+@register.filter
 def initials(name: str) -> str:
     """At most two letters for an avatar."""
     words = [word for word in name.replace(".", " ").replace("_", " ").replace("-", " ").split() if word]

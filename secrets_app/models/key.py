@@ -134,6 +134,17 @@ class Key(models.Model):
         """The named keys of a region that this actor may know of; the forbidden is not found."""
         return cls.objects.filter(region=region).named() if actor.may("key.view") else cls.objects.none()
 
+    @classmethod
+    def name_problem(cls, region: Region, name: str) -> str:
+        """Why a new key cannot have this name; empty when it can."""
+        if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name):
+            return str(_("Use 1 to 64 letters, digits and underscores."))
+        if name.lower() in RESERVED_NAMES:
+            return str(_("This word is an address of the console. Choose another name."))
+        if cls.objects.filter(region=region, name_folded=name.lower()).exists():
+            return str(_("A key with this name exists in the region. Names are compared without case."))
+        return ""
+
     # Deeds
 
     @classmethod
@@ -404,13 +415,8 @@ class KeyVersion(models.Model):
 
 
 def _check_new_key(region: Region, name: str, description: str) -> None:
-    errors: dict[str, list[str]] = {}
-    if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name):
-        errors["name"] = [str(_("Use 1 to 64 letters, digits and underscores."))]
-    elif name.lower() in RESERVED_NAMES:
-        errors["name"] = [str(_("This word is an address of the console. Choose another name."))]
-    elif Key.objects.filter(region=region, name_folded=name.lower()).exists():
-        errors["name"] = [str(_("A key with this name exists in the region. Names are compared without case."))]
+    problem = Key.name_problem(region, name)
+    errors: dict[str, list[str]] = {"name": [problem]} if problem else {}
     if len(description) > DESCRIPTION_LIMIT:
         errors["description"] = [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]
     if errors:

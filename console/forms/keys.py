@@ -1,0 +1,111 @@
+"""Creating a key, giving it a new value, and editing what people read about it."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from console.forms.base import DeedForm, DescriptionField, Entered, SecretField
+from secrets_app.models import Key, KmsInstance, MasterKey
+from secrets_app.models.key import OVERLAPS
+from secrets_app.plaintext import Plaintext
+
+CUSTOM, SYSTEM = "custom", "system"
+DAY = 24  # hours: callers need time to switch
+PERIODS = {0: _("None"), 1: _("1 hour"), 24: _("24 hours"), 168: _("7 days")}
+
+
+class _ValueForm(DeedForm):
+    """A value pasted or made here. Both branches stand in the form; only the chosen one is read."""
+
+    generation = forms.ChoiceField(
+        label=_("Generation method"),
+        choices=[(CUSTOM, _("Custom")), (SYSTEM, _("System-generated"))],
+        initial=CUSTOM,
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose one of the generation methods listed.")},
+    )
+    value = SecretField(label=_("Key content"), required=False, help_text=_("Up to 64 KiB. Sealed at once and never shown again."))
+
+    def clean(self) -> dict[str, Any]:
+        if self.cleaned_data.get("generation") == SYSTEM:
+            self.errors.pop("value", None)
+        elif self.cleaned_data.get("value", "wrong already") is None:
+            self.add_error("value", _("Enter the key content."))
+        return self.cleaned_data
+
+    @property
+    def generated(self) -> bool:
+        return bool(self.cleaned_data["generation"] == SYSTEM)
+
+    def new_value(self) -> Entered:
+        """What was pasted, or a value made now, for the one answer that shows it."""
+        if self.generated:
+            return Entered(Plaintext.generate(), trimmed=False)
+        entered = self.cleaned_data["value"]
+        assert isinstance(entered, Entered)
+        return entered
+
+    def place(self, field: str) -> str | None:
+        """The vault says "key" of a value that the holders of a key could not use; here the value is what is wrong."""
+        return super().place("value" if field == "key" else field)
+
+
+class CreateKey(_ValueForm):
+    name = forms.CharField(
+        label=_("Key name"),
+        strip=False,
+        help_text=_("Letters, digits and underscores, up to 64. It cannot be changed later."),
+        error_messages={"required": _("Enter a name for the key.")},
+    )
+    description = DescriptionField(widget=forms.Textarea(attrs={"rows": 2}))
+    kms_instance = forms.ModelChoiceField(label=_("KMS instance"), queryset=KmsInstance.objects.order_by("name"), empty_label=None)
+    master_key = forms.ModelChoiceField(
+        label=_("Master key"), queryset=MasterKey.objects.select_related("kms_instance").order_by("name"), empty_label=None
+    )
+
+    field_order = ("name", "description", "generation", "value", "kms_instance", "master_key")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        master_keys = list(MasterKey.objects.select_related("kms_instance").order_by("pk")[:2])
+        self.storage = master_keys[0] if len(master_keys) == 1 else None  # one choice is none: a line says it
+        if len(master_keys) < 2:
+            del self.fields["kms_instance"], self.fields["master_key"]
+
+    def clean_master_key(self) -> MasterKey:
+        master_key: MasterKey = self.cleaned_data["master_key"]
+        if master_key.kms_instance != self.cleaned_data.get("kms_instance"):
+            raise ValidationError(_("This master key lies in another KMS instance. Choose one of the chosen instance."))
+        return master_key
+
+
+class RotateKey(_ValueForm):
+    """`overlap` is asked for only where a caller presents the key."""
+
+    overlap = forms.TypedChoiceField(
+        label=_("Keep the previous value valid for"),
+        choices=[(hours, PERIODS[hours]) for hours in OVERLAPS],
+        coerce=int,
+        initial=DAY,
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose one of the periods listed.")},
+    )
+
+    def __init__(self, *args: Any, inbound: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not inbound:
+            del self.fields["overlap"]
+
+    @property
+    def overlap_hours(self) -> int:
+        return int(self.cleaned_data.get("overlap", 0))
+
+
+class EditKey(DeedForm):
+    description = DescriptionField(widget=forms.Textarea(attrs={"rows": 2}))
+
+    def __init__(self, *args: Any, key: Key, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial = {**self.initial, "lock_version": key.lock_version, "description": key.description}
