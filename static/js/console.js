@@ -147,7 +147,7 @@
     const { elt, target } = e.detail;
     $$("[data-trouble]").forEach((trouble) => trouble.remove());
     (e.detail.requestConfig.triggeringEvent?.submitter || elt).setAttribute("aria-busy", "true");
-    if (target === panel() && !panel().open) { opener = elt.closest("details.menu")?.firstElementChild || elt; trail = [location.href]; at = 0; }
+    if (target === panel() && !panel().open) { const menu = elt.closest("details.menu"); menu && (menu.open = false); opener = menu?.firstElementChild || elt; trail = [location.href]; at = 0; }
   });
   addEventListener("htmx:afterRequest", (e) => (e.detail.requestConfig.triggeringEvent?.submitter || e.detail.elt).removeAttribute("aria-busy"));
   addEventListener("htmx:beforeHistoryUpdate", (e) => (pushing = panel()?.contains(e.detail.target) && e.detail.history.type === "push"));

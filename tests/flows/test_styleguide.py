@@ -46,7 +46,7 @@ def test_axe_finds_nothing_on_the_way_in_and_on_errors(visit: Visit, watch: Watc
     assert problems(page) == []
 
 
-@pytest.mark.parametrize("width", [320, 390, 720, 768, 1024, 1440])
+@pytest.mark.parametrize("width", [320, 390, 720, 768, 1024, 1100, 1440])
 def test_nothing_runs_out_of_the_page(visit: Visit, width: int) -> None:
     """720 is also what 1440 has left at twice the size."""
     page = visit("/styleguide/", width=width)
@@ -152,7 +152,7 @@ def test_escape_closes_a_menu_and_gives_the_focus_back(visit: Visit) -> None:
 
 
 def test_a_row_s_menu_is_not_cut_off_by_its_table(visit: Visit) -> None:
-    page = visit("/styleguide/", width=1024)
+    page = visit("/styleguide/", width=1150)
     page.get_by_label("Actions for partner_acme_inbound").click()
     page.get_by_role("link", name="Delete").last.click()
     expect(page.get_by_role("dialog")).to_be_visible()
