@@ -196,7 +196,7 @@
       $("[data-combo-toggle]", root).addEventListener("click", () => { this.input.focus(); this.isOpen ? this.close() : this.open(); });
       root.addEventListener("pointerdown", (e) => e.target === this.input || e.preventDefault()); // the focus stays in the field
       this.list.addEventListener("click", (e) => this.pick(e.target.closest("[role=option]")));
-      this.list.addEventListener("htmx:afterSwap", () => { this.mark(-1); this.say(); });
+      this.list.addEventListener("htmx:afterSwap", () => { $(".listbox-none", root).hidden = this.options.length > 0; this.mark(-1); this.say(); });
     }
     get options() { return $$("[role=option]", this.list); }
     get isOpen() { return !this.box.hidden; }
