@@ -29,6 +29,9 @@ def test_axe_finds_nothing_in_panels_lists_and_menus(visit: Visit, watch: Watch,
     page.get_by_role("button", name="Create consumer").click()
     expect(page.get_by_role("dialog").get_by_role("group", name="There is a problem")).to_be_visible()
     assert problems(page) == []
+    for scene in ("consumer", "holders", "decision"):  # the same panels as pages of their own
+        page.goto(f"/styleguide/{scene}/")
+        assert problems(page) == [], scene
     for name in ("Drawer", "Decision", "Shown once"):
         page.goto("/styleguide/")
         open_panel(page, name)
