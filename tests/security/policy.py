@@ -1,0 +1,149 @@
+"""Who may do what at each address, written by hand as the specification: the product must agree with it, and each address must be here."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from gateway.models import Consumer, Service
+from secrets_app.models import Key
+from tests.security.world import World
+
+ANYBODY = "anybody"
+SIGNED_IN = "alice kim olive vera audrey mallory"
+ALL = "alice kim olive vera audrey"  # everybody with a role
+NOUNS = "alice kim olive vera"
+KEYS = "alice kim"
+WIRING = "alice olive"
+LOG = "alice audrey"
+OWNERS = "alice"
+
+Place = Callable[[World], dict[str, str]]
+Body = Callable[[World], dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`who` may come, by name. `place` fills the address. `body` is a post that does the deed `action`; without one, nothing is posted."""
+
+    who: str
+    place: Place = lambda world: {}
+    body: Body | None = None
+    action: str = ""
+    reads: bool = True  # answers GET
+
+    def url(self, name: str, world: World, **instead: str) -> str:
+        return reverse(name, kwargs=self.place(world) | instead)
+
+    def may(self, name: str) -> bool:
+        return self.who == ANYBODY or name in self.who.split()
+
+
+def _once() -> dict[str, str]:
+    return {"once": str(uuid.uuid4())}
+
+
+def _region(world: World) -> dict[str, str]:
+    return {"region": world.region.name}
+
+
+def _named(name: str) -> Place:
+    return lambda world: _region(world) | {"name": name}
+
+
+def _in_gateway(world: World) -> dict[str, str]:
+    return _region(world) | {"ref": world.gateway.ref}
+
+
+def _service(name: str, **more: str) -> Place:
+    return lambda world: _in_gateway(world) | {"name": name} | more
+
+
+def _says(**fields: str) -> Body:
+    return lambda world: fields | _once()
+
+
+_CONSUMER = {"method": "api_key", "source_kind": "bearer", "header": "x-api-key", "parameter": "api_key", "description": "posted"}
+_SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://llm.example.com/v1", "generation": "custom"}
+
+ROWS: dict[str, Row] = {
+    "home": Row(ALL),
+    "sign-in": Row(ANYBODY, body=_says(login="kim", password="correct horse battery"), action="user.sign_in"),
+    "sign-out": Row(ANYBODY, body=_says(), action="user.sign_out"),
+    "theme": Row(SIGNED_IN, body=_says(theme="dark"), action="user.edit_theme", reads=False),
+    "healthz": Row(ANYBODY),
+    "readyz": Row(ANYBODY),
+    "stylesheet": Row(ANYBODY),
+    "styleguide": Row(ALL),
+    "styleguide-options": Row(ALL),
+    "styleguide-scene": Row(ALL, lambda world: {"name": "consumer"}),
+    "audit-list": Row(LOG),
+    "audit-detail": Row(LOG, lambda world: {"seq": "1"}),
+    "settings": Row(OWNERS),
+    "region-create": Row(OWNERS, body=_says(name="posted", title="Posted"), action="region.create"),
+    "overview": Row(ALL, _region),
+    #
+    "key-list": Row(NOUNS, _region),
+    "key-options": Row(NOUNS, _region),
+    "key-name": Row(KEYS, _region),
+    "key-create": Row(
+        KEYS, _region, _says(name="posted", description="posted", generation="custom", value="a value that was posted"), "key.create"
+    ),
+    "key-detail": Row(NOUNS, _named("partner")),
+    "key-references": Row(NOUNS, _named("partner")),
+    "key-edit": Row(
+        KEYS, _named("spare"), lambda world: {"description": "posted", "lock_version": world.lock(Key, "spare")} | _once(), "key.edit"
+    ),
+    "key-rotate": Row(
+        KEYS, _named("partner"), _says(generation="custom", value="another value that was posted", overlap="24"), "key.rotate"
+    ),
+    "key-disable": Row(KEYS, _named("spare"), _says(), "key.disable"),
+    "key-enable": Row(KEYS, _named("resting"), _says(), "key.enable"),
+    "key-delete": Row(KEYS, _named("spare"), _says(confirm="spare"), "key.delete"),
+    #
+    "consumer-list": Row(NOUNS, _region),
+    "consumer-bind-summary": Row(NOUNS, _region),
+    "consumer-create": Row(
+        WIRING,
+        _region,
+        _says(name="posted", generation="custom", value="a value that was posted", state="enabled", **_CONSUMER),
+        "consumer.create",
+    ),
+    "consumer-detail": Row(NOUNS, _named("acme")),
+    "consumer-edit": Row(
+        WIRING,
+        _named("own"),
+        lambda world: {"generation": "custom", "value": "", "lock_version": world.lock(Consumer, "own"), **_CONSUMER} | _once(),
+        "consumer.edit",
+    ),
+    "consumer-rotate": Row(WIRING, _named("own"), _says(value="another value that was posted", overlap="24"), "consumer.rotate"),
+    "consumer-disable": Row(WIRING, _named("own"), _says(), "consumer.disable"),
+    "consumer-enable": Row(WIRING, _named("asleep"), _says(), "consumer.enable"),
+    "consumer-delete": Row(WIRING, _named("own"), _says(confirm="own"), "consumer.delete"),
+    #
+    "instance-list": Row(NOUNS, _region),
+    "instance-create": Row(WIRING, _region, _says(name="Posted", version="2.1.25"), "instance.create"),
+    "instance-detail": Row(NOUNS, _in_gateway),
+    "instance-delete": Row(WIRING, lambda world: _region(world) | {"ref": world.empty.ref}, _says(confirm="Empty"), "instance.delete"),
+    "node-list": Row(NOUNS, _in_gateway),
+    "service-list": Row(NOUNS, _in_gateway),
+    "service-preset": Row(WIRING, _in_gateway),
+    "service-key-row": Row(WIRING, _in_gateway),
+    "service-create": Row(
+        WIRING, _in_gateway, _says(name="posted", source="ai", value_0="a value that was posted", **_SERVICE), "service.create"
+    ),
+    "service-detail": Row(NOUNS, _service("chat")),
+    "service-edit": Row(
+        WIRING,
+        _service("open-house"),
+        lambda world: {"value_0": "", "lock_version": world.lock(Service, "open-house"), **_SERVICE} | _once(),
+        "service.edit",
+    ),
+    "service-delete": Row(WIRING, _service("open-house"), _says(confirm="open-house"), "service.delete"),
+    "service-open": Row(WIRING, _service("chat"), _says(), "service.open"),
+    "service-require-authentication": Row(WIRING, _service("open-house"), _says(), "service.require_authentication"),
+    "service-authorize": Row(WIRING, _service("chat"), _says(consumers="newcomer"), "service.authorize"),
+    "service-revoke": Row(WIRING, _service("chat", consumer="acme"), _says(), "service.revoke"),
+}
+WRITING = {name: row for name, row in ROWS.items() if row.body}

@@ -1,0 +1,118 @@
+"""Every address, every role: who gets in, who is refused, and that a refusal changes nothing but the log."""
+
+import re
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from secrets_app.models import AuditEntry
+from tests import cast
+from tests.security.policy import ROWS, WRITING, Row
+from tests.security.world import World, fingerprint
+from tests.unit.test_house import addresses
+
+NAMES = [*cast.ROLES]
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    return World.make()
+
+
+def test_every_address_has_a_row_and_every_row_an_address() -> None:
+    assert ROWS.keys() == addresses().keys()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_reading(world: World, name: str) -> None:
+    row = ROWS[name]
+    url = row.url(name, world)
+    assert sign_in_needed(cast.client(), url) is (row.who != "anybody" and row.reads)
+    for who in NAMES:
+        status = cast.client(who).get(url).status_code
+        if not row.reads:
+            assert status == 405
+        elif row.may(who):
+            assert status in (200, 286, 302), f"{who} may read {url}"
+        else:
+            assert status == 403, f"{who} may not read {url}"
+
+
+def sign_in_needed(client: Client, url: str) -> bool:
+    answer = client.get(url)
+    return answer.status_code == 302 and answer["Location"].startswith("/sign-in/?next=" if url != "/" else "/sign-in/")
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_writing(world: World, name: str) -> None:
+    """Who may does it, with exactly one entry; who may not changes nothing."""
+    row = WRITING[name]
+    url = row.url(name, world)
+    assert row.body
+    if row.who != "anybody":
+        before = fingerprint()
+        assert cast.client().post(url, row.body(world)).status_code == 302
+        assert fingerprint() == before
+    for who in NAMES:
+        client, body = cast.client(who) if name != "sign-in" else cast.client(), row.body(world)
+        seen = AuditEntry.objects.latest("seq").seq
+        before = fingerprint()
+        point = transaction.savepoint()
+        answer = client.post(url, body)
+        entries = list(AuditEntry.objects.filter(seq__gt=seen).values_list("action", "outcome"))
+        if row.may(who):
+            assert answer.status_code in (200, 302, 303), f"{who} may post to {url}: {words(answer.content)}"
+            assert entries == [(row.action, "ok")], f"{who} posting to {url}"
+        else:
+            assert answer.status_code == 403, f"{who} may not post to {url}"
+            assert entries == [(permission(name), "refused")]
+        transaction.savepoint_rollback(point)
+        assert fingerprint() == before
+
+
+def words(content: bytes) -> str:
+    """What the page says is wrong."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", content.decode()))[-600:]
+
+
+def permission(name: str) -> str:
+    view = addresses()[name][1]
+    asked: str = view.permission
+    return asked
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ROWS if name.startswith(("overview", "key-", "consumer-", "instance-", "node-", "service-"))]
+)
+def test_a_foreign_thing_looks_like_one_that_never_was(world: World, name: str) -> None:
+    row = ROWS[name]
+    place = row.place(world)
+    client = cast.client("alice")
+    assert client.get(row.url(name, world, region="nowhere")).status_code == 404
+    if len(place) > 1:
+        foreign = client.get(row.url(name, world, region="abroad"))
+        assert foreign.status_code == 404
+        absent = {"name": "never_was" if name.startswith("key-") else "never-was"} if "name" in place else {"ref": "gw-neverwas00"}
+        never = client.get(row.url(name, world, **absent))
+        assert never.status_code == 404
+        assert plain(foreign.content, "Abroad") == plain(never.content, world.region.title)
+
+
+def plain(content: bytes, region: str) -> str:
+    """Without what every page says of itself: its own address, its region, its token."""
+    text = re.sub(r'(value|content|href|action|hx-headers)=("[^"]*"|\'[^\']*\')', "", content.decode())
+    return re.sub(r"\s+", " ", text).replace(region, "?")
+
+
+@pytest.mark.parametrize("name", [name for name, row in WRITING.items() if row.who != "anybody"])
+def test_an_inactive_person_and_an_ended_session_do_nothing(world: World, name: str) -> None:
+    row = WRITING[name]
+    assert row.body
+    url, client = row.url(name, world), cast.client("alice")
+    alice = cast.person("alice")
+    alice.is_active = False
+    alice.save()
+    before = fingerprint()
+    assert client.post(url, row.body(world)).status_code == 302
+    assert fingerprint() == before

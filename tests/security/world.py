@@ -1,0 +1,75 @@
+"""Two regions with the same names in both, and one noun in each state that an address asks for: what the security tests walk through."""
+
+import hashlib
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db import connection
+
+from gateway.models import Consumer, Instance, NewCredential, Service
+from secrets_app.models import Key, Region
+from tests import cast
+
+# Written by the act of asking, not by what is asked: sessions, and the counters of the sign-in limit.
+ASIDE = {"django_session", "console_cache"}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Names in `region`; `abroad` is another region that has none of them."""
+
+    region: Region
+    abroad: Region
+    gateway: Instance
+    empty: Instance
+
+    @classmethod
+    def make(cls) -> "World":
+        region = cast.deployment()
+        for name in cast.ROLES:
+            cast.person(name)
+        abroad = Region.create("abroad", "Abroad", by=cast.SETUP)
+        cast.service(cast.instance(abroad, "Foreign"), "foreign", keys=[cast.key(abroad, "foreign")])
+        cast.consumer(abroad, "foreign")
+        gateway, empty = cast.instance(region, "Main"), cast.instance(region, "Empty")
+        cast.key(region, "spare")
+        cast.key(region, "resting").disable(by=cast.SETUP)
+        partner, upstream = cast.key(region, "partner"), cast.key(region, "upstream")
+        chat = cast.service(gateway, "chat", keys=[upstream])
+        cast.service(gateway, "open-house").open(by=cast.SETUP)
+        cast.consumer(region, "acme", bound_to=partner)
+        cast.consumer(region, "own")
+        cast.consumer(region, "newcomer")
+        cast.consumer(region, "asleep", enabled=False)
+        Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
+        chat.authorize(["acme"], by=cast.SETUP)
+        return cls(region, abroad, gateway, empty)
+
+    def lock(self, kind: type[Key] | type[Consumer] | type[Service], name: str) -> str:
+        """The version that an edit form of it carries."""
+        return str(kind._default_manager.get(name=name, **self._in_region(kind)).lock_version)
+
+    def _in_region(self, kind: type) -> dict[str, object]:
+        return {"instance": self.gateway} if kind is Service else {"region": self.region}
+
+
+def fingerprint() -> str:
+    """Of every row of every table of ours, whatever order the database keeps them in."""
+    rows = [f"{table}: {row!r}" for table in _tables() for row in _rows(table)]
+    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
+
+
+def everything() -> str:
+    """All that is stored, as text: for looking whether something got in."""
+    return "\n".join(f"{table}: {row!r}" for table in _tables() for row in _rows(table))
+
+
+def _tables() -> list[str]:
+    ours = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
+    return sorted(ours - ASIDE)
+
+
+def _rows(table: str) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 (a table of ours)
+        return list(cursor.fetchall())
