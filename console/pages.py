@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
@@ -26,13 +28,22 @@ LAST_REGION = "region"  # and for the name of the region seen last: where "/" le
 
 def page(request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200) -> HttpResponse:
     """The whole page, or `_template` beside it when htmx asks for a part. `part` in the context says which."""
-    part = wants_part(request)
-    if part:
-        folder, _slash, name = template.rpartition("/")
-        template = f"{folder}/_{name}"
-    response = render(request, template, {**(context or {}), "part": part, "failed": status >= 400}, status=status)
+    twin = _twin(template) if wants_part(request) else ""
+    part = bool(twin)
+    response = render(request, twin or template, {**(context or {}), "part": part, "failed": status >= 400}, status=status)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
+
+
+@cache
+def _twin(template: str) -> str:
+    """The part beside a page, or nothing for the few that are always whole, such as sign-in: headers choose, so both must work."""
+    folder, _slash, name = template.rpartition("/")
+    try:
+        get_template(twin := f"{folder}/_{name}")
+    except TemplateDoesNotExist:
+        return ""
+    return twin
 
 
 def wants_part(request: HttpRequest) -> bool:

@@ -33,8 +33,8 @@ class Row:
     action: str = ""
     reads: bool = True  # answers GET
 
-    def url(self, name: str, world: World, **instead: str) -> str:
-        return reverse(name, kwargs=self.place(world) | instead)
+    def url(self, address: str, world: World, /, **instead: str) -> str:
+        return reverse(address, kwargs=self.place(world) | instead)
 
     def may(self, name: str) -> bool:
         return self.who == ANYBODY or name in self.who.split()

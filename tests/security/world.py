@@ -22,6 +22,7 @@ class World:
     abroad: Region
     gateway: Instance
     empty: Instance
+    foreign: Instance  # abroad, as are a key, a consumer and a service named "foreign"
 
     @classmethod
     def make(cls) -> "World":
@@ -29,7 +30,8 @@ class World:
         for name in cast.ROLES:
             cast.person(name)
         abroad = Region.create("abroad", "Abroad", by=cast.SETUP)
-        cast.service(cast.instance(abroad, "Foreign"), "foreign", keys=[cast.key(abroad, "foreign")])
+        foreign = cast.instance(abroad, "Foreign")
+        cast.service(foreign, "foreign", keys=[cast.key(abroad, "foreign")])
         cast.consumer(abroad, "foreign")
         gateway, empty = cast.instance(region, "Main"), cast.instance(region, "Empty")
         cast.key(region, "spare")
@@ -43,7 +45,7 @@ class World:
         cast.consumer(region, "asleep", enabled=False)
         Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
         chat.authorize(["acme"], by=cast.SETUP)
-        return cls(region, abroad, gateway, empty)
+        return cls(region, abroad, gateway, empty, foreign)
 
     def lock(self, kind: type[Key] | type[Consumer] | type[Service], name: str) -> str:
         """The version that an edit form of it carries."""

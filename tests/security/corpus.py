@@ -1,0 +1,68 @@
+"""What hostile requests are made of."""
+
+MARKUP = "\"'><img src=x onerror=hostile()><script>hostile()</script>"
+WORDS = [
+    "", " ", "\t", "\n", "\r\n", "0", "-1", "1", "9" * 40, "-" + "9" * 40, "1e309", "NaN", "Infinity", "0x41", "1_000", "²", "٣",
+    "true", "null", "None",
+    "[]", "{}", "[object Object]", "undefined", MARKUP, "{{ 7*7 }}", "{% debug %}", "${7*7}", "%(name)s", "%s%n%x", "{0}",
+    "$ref{x}", "$$ref{x}", "Bearer $ref{x}",
+    "' OR 1=1 --", "'; DROP TABLE secrets_app_key; --", "1) UNION SELECT 1 --", "%", "_", "\\", "a\\b", "../../etc/passwd",
+    "..%2f..%2f", "file:///etc/passwd",
+    "http://127.0.0.1:1/", "https://user:pass@host/", "https://[::1", "http://[::ffff:127.0.0.1]:8000/", "gopher://x",
+    "//evil.example", "javascript:hostile()",
+    "http://a" + "b" * 300, "http://x/" + "a/" * 200, "http://xn--a/", "http://ex ample/", "http://\u202eelpmaxe/",
+    "http://1.2.3.4.5/", "http://0x7f.1/", "http://host:99999/",
+    "\x00", "a\x00b", "\x01\x02\x1b[31m", "\x7f", "\u0085", "\u2028", "\u202e", "\u200b", "\ufeff", "\ufffe", "\U0010ffff",
+    "e\u0301", "é", "ﬃ", "İ", "ß", "𝕶", "👩‍👩‍👧‍👦",
+    "x" * 63, "x" * 64, "x" * 65, "x" * 500, "x" * 501, "x" * 5000, "x" * 66000, "é" * 40000, "name\nSet-Cookie: a=b",
+    "name\r\n\r\n<html>",
+    "new", "options", "local", "spare", "chat", "acme", "partner", "resting", "Main", "SPARE", "spare ", "key_0", "value_0",
+    "on", "custom", "system", "reference",
+    "bearer", "header", "query", "openai", "azure", "claude", "native", "OpenAI/v1", "24", "168", "25", "2.1.10", "2.1.25",
+    "enabled", "disabled", "add", "remove", "value", "key",
+    "authorization", "x-api-key", "host", "x-forwarded-for", "lock_version", "00000000-0000-0000-0000-000000000000",
+    "2026-11-23T08:00", "9999-12-31T23:59:59", "0000-00-00",
+]  # fmt: skip
+FIELDS = [
+    "name", "title", "description", "generation", "value", "overlap", "once", "lock_version", "confirm", "key", "method",
+    "source_kind", "header", "parameter", "state",
+    "version", "supplier", "protocol", "address", "source", "value_0", "value_1", "value_999", "key_0", "key_1", "key_20", "add",
+    "remove", "row", "kind", "consumers", "q", "search",
+    "show", "sort", "before", "after", "versions", "page", "since", "until", "actor", "action", "object", "outcome", "region",
+    "about", "theme", "next", "login", "password",
+    "kms_instance", "master_key", "csrfmiddlewaretoken", "gateway", "v", "__proto__", "id", "",
+]  # fmt: skip
+BROKEN_QUERIES = [
+    "%",
+    "%zz=%zz",
+    "a=%ff%fe",
+    "%F0%28%8C%28=1",
+    "&&&&==&",
+    "a" * 4000,
+    "a=" * 300,
+    "q=%ED%A0%80",
+    "[]=1&[a][b]=2",
+    ";a=1;b=2",
+    "?" * 50,
+]
+HEADERS = {
+    "HX-Request": ["true", "false", "", MARKUP],
+    "HX-Target": ["panel", "", "key-list", MARKUP, "x" * 3000],
+    "HX-Current-URL": ["http://testserver/local/", "http://[", "%%%", MARKUP, "//evil.example/"],
+    "HX-Trigger-Name": ["x", MARKUP],
+    "HX-History-Restore-Request": ["true"],
+    "Accept": ["application/json", "*/*", "text/html;q=nonsense", ""],
+    "Accept-Encoding": ["gzip", "gzip;q=0", "br", "\t"],
+    "Accept-Language": ["de", "zh-hans", "*", "x" * 1000, "en;q=nonsense,,,"],
+    "If-None-Match": ["*", '"x"', "W/"],
+    "If-Modified-Since": ["yesterday", "Thu, 01 Jan 1970 00:00:00 GMT"],
+    "Range": ["bytes=0-1", "bytes=9-1", "lines=1"],
+    "Cookie": ["latchkey=x", "latchkey=" + "x" * 4000, "=;=;", "latchkey=\"\\"],
+    "X-Requested-With": ["XMLHttpRequest"],
+    "Referer": ["http://[", "https://evil.example/"],
+    "X-Forwarded-Host": ["evil.example"],
+    "X-Forwarded-Proto": ["https", "gopher"],
+}  # fmt: skip
+TYPES = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data", "application/json",
+"text/plain", "", "x" * 300,
+         "application/x-www-form-urlencoded; charset=utf-7", "multipart/form-data; boundary=" + "x" * 300]  # fmt: skip

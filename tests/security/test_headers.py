@@ -1,0 +1,95 @@
+"""What every answer carries, pages and errors alike, and what it never does."""
+
+import re
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+
+from tests import cast
+from tests.security.policy import ROWS, WRITING
+from tests.security.world import World
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "font-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    return World.make()
+
+
+def holds(answer: HttpResponse) -> None:
+    said = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
+    assert said == POLICY
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert "Server" not in answer
+    assert "X-Powered-By" not in answer
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_address_answers_under_the_same_policy(world: World, name: str) -> None:
+    url, row = ROWS[name].url(name, world), ROWS[name]
+    client = cast.client("alice")
+    answers = [client.get(url), cast.client().get(url), cast.client("mallory").get(url), client.put(url), client.get(url, headers=HTMX)]
+    if row.body:
+        answers += [client.post(url, {"once": "nonsense"}), cast.client("alice", enforce_csrf_checks=True).post(url)]
+    for answer in answers:
+        holds(answer)
+        if name != "stylesheet":
+            assert "no-store" in answer["Cache-Control"]
+
+
+HTMX = {"HX-Request": "true", "HX-Target": "panel"}
+
+
+def test_errors_before_anybody_is_known_answer_under_it_too(db: None) -> None:
+    client = cast.client(raise_request_exception=False)
+    for answer in (
+        client.get("/no/such/address"),
+        client.get("/", headers={"Host": "evil.example"}),
+        client.post("/sign-in/", {"login": "x" * (1024 * 1024 + 1)}),
+        client.generic("POST", "/sign-in/", CONTENT_LENGTH="-1"),
+        client.get("/%00"),
+    ):
+        assert 400 <= answer.status_code < 500
+        holds(answer)
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in ("healthz", "readyz", "stylesheet", "theme")])
+def test_a_page_holds_no_script_or_style_of_its_own(world: World, name: str) -> None:
+    page = cast.client("alice").get(ROWS[name].url(name, world), follow=True).content.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=\"/static/)", page)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", page)
+    assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", page)
+
+
+def test_cookies_are_closed_and_under_tls_bound_to_the_host(world: World) -> None:
+    client = cast.client()
+    client.get("/sign-in/")
+    client.post("/sign-in/", {"login": "kim", "password": cast.PASSWORD})
+    session, token = client.cookies[settings.SESSION_COOKIE_NAME], client.cookies[settings.CSRF_COOKIE_NAME]
+    assert (session["httponly"], session["samesite"], session["path"], session["domain"]) == (True, "Lax", "/", "")
+    assert (token["samesite"], token["path"], token["domain"]) == ("Lax", "/", "")
+    assert session["max-age"] == ""  # ends with the browser, and on the server after twelve hours
+    assert settings.SESSION_COOKIE_AGE == 12 * 60 * 60
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_an_answer_to_a_post_is_never_kept(world: World, name: str) -> None:
+    row = WRITING[name]
+    assert row.body
+    client = cast.client("alice") if row.who != "anybody" else cast.client()
+    assert "no-store" in client.post(row.url(name, world), row.body(world))["Cache-Control"]

@@ -1,0 +1,162 @@
+"""What a post must carry, what it may not set, and that nothing happens without its entry in the log."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+
+from secrets_app.models import AuditEntry, RoleGrant, User
+from tests import cast
+from tests.security.policy import WRITING
+from tests.security.world import World, everything, fingerprint
+
+BY_ALICE = [name for name, row in WRITING.items() if row.may("alice") and row.who != "anybody"]
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    return World.make()
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_post_without_the_forms_token_or_from_elsewhere_changes_nothing(world: World, name: str) -> None:
+    row = WRITING[name]
+    assert row.body
+    url, body = row.url(name, world), row.body(world)
+    client = cast.client("alice" if row.who != "anybody" else "", enforce_csrf_checks=True)
+    client.get("/sign-out/" if row.who != "anybody" else "/sign-in/")
+    cookie = client.cookies.get(settings.CSRF_COOKIE_NAME)
+    assert cookie is not None
+    token = {"X-CSRFToken": cookie.value}
+    before = fingerprint()
+    for headers in (
+        {},
+        {"X-CSRFToken": "x" * 32},
+        {"X-CSRFToken": ""},
+        {**token, "Origin": "https://evil.example"},
+        {**token, "Origin": "null"},
+        {**token, "Sec-Fetch-Site": "cross-site"},
+        {**token, "Sec-Fetch-Site": "same-site"},
+    ):
+        answer = client.post(url, body, headers=headers)
+        assert answer.status_code == 403, headers
+        assert "This form is too old" in answer.content.decode()
+    assert fingerprint() == before
+    point = transaction.savepoint()
+    assert client.post(url, body, headers=token).status_code in (200, 302, 303)
+    assert fingerprint() != before
+    transaction.savepoint_rollback(point)
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_no_other_method_does_the_deed(world: World, name: str) -> None:
+    row = WRITING[name]
+    assert row.body
+    url, body = row.url(name, world), row.body(world)
+    client = cast.client("alice") if row.who != "anybody" else cast.client()
+    before = fingerprint()
+    for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "POSTT"):
+        answer = client.generic(
+            method, url, "&".join(f"{field}={value}" for field, value in body.items()), "application/x-www-form-urlencoded"
+        )
+        assert answer.status_code in ((200, 302, 405) if method in ("GET", "HEAD") else (405,)), method
+    client.get(url, body)
+    client.get(url, body, headers={"X-HTTP-Method-Override": "POST"})
+    assert fingerprint() == before
+
+
+@pytest.mark.parametrize("name", BY_ALICE)
+def test_a_deed_whose_entry_cannot_be_written_does_not_happen(world: World, name: str) -> None:
+    row = WRITING[name]
+    assert row.body
+    client = cast.client("alice", raise_request_exception=False)
+    url, body = row.url(name, world), row.body(world)
+    before = fingerprint()
+    for broken in ("secrets_app.models.audit.AuditEntry.save", "secrets_app.models.audit.AuditEntry.digest"):
+        with patch(broken, side_effect=OSError("no space left")):
+            assert client.post(url, body).status_code == 500
+        assert fingerprint() == before
+
+
+def test_nobody_comes_in_or_goes_out_without_an_entry(world: World) -> None:
+    with patch("secrets_app.models.audit.AuditEntry.save", side_effect=OSError("no space left")):
+        client = cast.client(raise_request_exception=False)
+        assert client.post("/sign-in/", {"login": "kim", "password": cast.PASSWORD}).status_code == 500
+        assert client.get("/local/").status_code == 302
+        assert User.objects.get(username="kim").last_login is None
+
+
+@pytest.mark.parametrize("name", BY_ALICE)
+def test_the_same_post_twice_is_one_deed(world: World, name: str) -> None:
+    row = WRITING[name]
+    assert row.body
+    client, url, body = cast.client("alice"), row.url(name, world), row.body(world)
+    client.post(url, body)
+    seen, after = AuditEntry.objects.filter(outcome="ok").count(), things()
+    assert client.post(url, body).status_code < 500
+    assert AuditEntry.objects.filter(outcome="ok").count() == seen or row.action == "user.edit_theme"
+    assert things() == after
+
+
+def things() -> list[str]:
+    """Everything stored but the log itself."""
+    return sorted(line for line in everything().splitlines() if not line.startswith(("secrets_app_audit", "secrets_app_refusal")))
+
+
+@pytest.mark.parametrize("name", BY_ALICE)
+def test_fields_that_are_no_fields_of_the_form_are_ignored(world: World, name: str) -> None:
+    """Whatever a model calls its columns, a post sets what its form asks for and nothing else."""
+    row = WRITING[name]
+    assert row.body
+    client, url, body = cast.client("alice"), row.url(name, world), row.body(world)
+    asked = set(re.findall(r'\sname="([^"]+)"', client.get(url).content.decode())) | set(body)
+    stranger = uuid.uuid4()
+    extra = {field: value for field, value in hostile_columns(world, stranger) if field not in asked}
+    grants, people = sorted(RoleGrant.objects.values_list("user__username", "role")), User.objects.count()
+    client.post(url, body | extra)
+    assert AuditEntry.objects.latest("seq").action == row.action
+    stored = everything()
+    for mark in ("smuggled", stranger.hex, str(stranger), "2001-02-03", "31337"):
+        assert mark not in stored, mark
+    assert sorted(RoleGrant.objects.values_list("user__username", "role")) == grants
+    assert (User.objects.count(), User.objects.filter(is_superuser=True).count(), User.objects.filter(is_staff=True).count()) == (
+        people,
+        0,
+        0,
+    )
+    assert AuditEntry.objects.latest("seq").actor == "alice"
+
+
+def hostile_columns(world: World, stranger: uuid.UUID) -> Iterator[tuple[str, str]]:
+    for column in ("id", "pk", "key_id", "version_id", "user", "user_id", "actor", "actor_id", "target_id", "deployment"):
+        yield column, str(stranger)
+    for column in ("region", "region_id"):
+        yield column, str(world.abroad.pk)
+    for column in (
+        "created_by",
+        "rotated_by",
+        "ref",
+        "holder_kind",
+        "path",
+        "kek_id",
+        "stage",
+        "search_text",
+        "name_folded",
+        "token_hash",
+        "hash",
+    ):
+        yield column, "smuggled"
+    for column in ("created_at", "rotated_at", "accepted_until", "at", "joined_at", "last_login"):
+        yield column, "2001-02-03 04:05:06"
+    for column in ("reference_count", "changed_seq", "in_effect_seq", "seq", "holder_id", "number"):
+        yield column, "31337"
+    for column in ("is_superuser", "is_staff", "inbound", "header_safe", "long_enough"):
+        yield column, "1"
+    for column in ("role", "roles", "permissions", "groups"):
+        yield column, "owner"
+    for column in ("body", "wrapped", "fingerprint", "facts", "outcome", "by", "operation", "body_file"):
+        yield column, "smuggled"
