@@ -27,8 +27,8 @@ def test_a_post_without_the_forms_token_or_from_elsewhere_changes_nothing(world:
     row = WRITING[name]
     assert row.body
     url, body = row.url(name, world), row.body(world)
-    client = cast.client("alice" if row.who != "anybody" else "", enforce_csrf_checks=True)
-    client.get("/sign-out/" if row.who != "anybody" else "/sign-in/")
+    client = cast.client("alice" if name != "sign-in" else "", enforce_csrf_checks=True)
+    client.get("/sign-out/" if name != "sign-in" else "/sign-in/")
     cookie = client.cookies.get(settings.CSRF_COOKIE_NAME)
     assert cookie is not None
     token = {"X-CSRFToken": cookie.value}

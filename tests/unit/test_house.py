@@ -138,8 +138,8 @@ def test_one_stem_in_every_place() -> None:
         action = f"{noun}.{verb.replace('-', '_')}"
         if action in ACTIONS:
             assert view.permission == action, name
-        else:
-            assert view.permission.split(".")[0] == noun, name
+        elif verb in ("list", "detail"):
+            assert view.permission == f"{noun}.view", name
         if "GET" in methods_of(view) and (action in ACTIONS or verb in ("list", "detail")):
             page = ROOT / "templates" / FOLDERS[noun] / f"{verb.replace('-', '_')}.html"
             assert page.exists(), f"{name} has no {where(page)}"
@@ -187,7 +187,6 @@ def test_no_migration_is_missing() -> None:
         (r"\bSafeString\(", set()),
         (r"except Exception\b", set()),
         (r"except BaseException\b", {"console/management/commands/up.py"}),  # raises again
-        (r"\bprint\(", set()),
         (r"\bTODO\b|\bFIXME\b|\bXXX\b", set()),
         (r"\.raw\(|\.extra\(|RawSQL", set()),
         (r"\*\*request\.", set()),
@@ -204,7 +203,7 @@ def test_no_template_opens_a_door(file: Path) -> None:
     assert not re.search(r"\|\s*safe\b|safeseq|autoescape off", text)
     assert not re.search(r"<script(?![^>]*\bsrc=)", text), "inline script"
     assert not re.search(r"<style|\sstyle=", text), "inline style"
-    assert not re.search(r"\s(on[a-z]+|hx-on[^=\s]*|hx-vals)=", text), "inline handler"
+    assert not re.search(r"\s(on[a-z]+|hx-on[^=\s]*)=|hx-(vals|headers)=.?js", text), "inline handler"
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", text), "another site"
 
 
