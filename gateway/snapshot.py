@@ -132,15 +132,19 @@ def _secrets_of(options: HttpProtocolOptions) -> Iterator[str]:
 def _check_authentication(route: Route) -> None:
     """Each route says for itself who may call it. What it left unsaid would be open: an empty list of clients admits all of them."""
     config = route.typed_per_filter_config.get(KEY_AUTH)
-    if config is None:
+    if config is None or not (config.Is(ApiKeyAuthPerRoute.DESCRIPTOR) or _is_off(config)):
         raise SnapshotRefused(f"Route {route.name} says nothing of authentication.")
-    if config.Is(FilterConfig.DESCRIPTOR):
+    if _is_off(config):
         return
     rules = ApiKeyAuthPerRoute.FromString(config.value)
     if not rules.forwarding.hide_credentials:
         raise SnapshotRefused(f"Route {route.name} would send callers' keys on to the back end.")
     if not rules.allowed_clients and not route.HasField("direct_response"):
         raise SnapshotRefused(f"Route {route.name} would admit every consumer.")
+
+
+def _is_off(config: Any) -> bool:
+    return bool(config.Is(FilterConfig.DESCRIPTOR) and FilterConfig.FromString(config.value).disabled)
 
 
 def _check_credentials(resource: Resource) -> None:

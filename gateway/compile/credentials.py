@@ -49,9 +49,8 @@ def enrol(consumers: Iterable[Consumer], values: Mapping[UUID, Value]) -> Roll:
             keys = list(_accepted(use, name, values, owners))
             for version, key in keys:
                 accepted.credentials.add(client=client_name(name, version.number), key=key.decode("ascii"))
-            if not keys or len(keys) < len(use.versions):
-                reasons = _refused(use, name, values, owners)
-                problems += [Problem("consumer", consumer.id, use.path, use.key_id, reason) for reason in reasons]
+            if reason := _refused(use, name, values, owners) if len(keys) < max(1, len(use.versions)) else "":
+                problems.append(Problem("consumer", consumer.id, use.path, use.key_id, reason))
     return Roll(
         credentials=packed(TypedExtensionConfig(name=KEY_AUTH, typed_config=packed(accepted))),
         names=names,
@@ -85,14 +84,13 @@ def _accepted(use: Use, name: str, values: Mapping[UUID, Value], owners: dict[by
             yield version, key
 
 
-def _refused(use: Use, name: str, values: Mapping[UUID, Value], owners: Mapping[bytes, str]) -> Iterator[str]:
-    """Why versions of this credential are not in the list, each reason once. Asked after _accepted."""
+def _refused(use: Use, name: str, values: Mapping[UUID, Value], owners: Mapping[bytes, str]) -> str:
+    """Why not every version of this credential is in the list: one reason, the first to be mended. Asked after _accepted."""
     if not use.versions:
-        yield "disabled"
+        return "disabled"
     if any(version.id not in values for version in use.versions):
-        yield "unreadable"
-    keys = [values[version.id].expose() for version in use.versions if version.id in values]
+        return "unreadable"
+    keys = [values[version.id].expose() for version in use.versions]
     if not all(map(header_safe, keys)):
-        yield "charset"
-    if any(owners.get(key, name) != name for key in keys):
-        yield "duplicate"
+        return "charset"
+    return "duplicate" if any(owners[key] != name for key in keys) else ""
