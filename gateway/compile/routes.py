@@ -42,7 +42,7 @@ _NEVER_FORWARDED = frozenset(
 )  # fmt: skip
 
 _UNKNOWN = "There is no service at this address. An AI service answers at /ai/<name>/."
-_NOBODY = "No consumer is authorised to call this service yet."
+_NOBODY = "No consumer is authorized to call this service yet."
 
 
 def routes(services: Iterable[Service], roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:

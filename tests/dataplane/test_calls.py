@@ -77,7 +77,7 @@ def test_with_nobody_authorised_a_right_key_gets_403_and_a_wrong_one_401(
     plane.publish(region)
     answer = gateway.get("/ai/chat/models", ALICE)
     assert answer.status_code == 403
-    assert error(answer) == ("not_authorized", "No consumer is authorised to call this service yet.")
+    assert error(answer) == ("not_authorized", "No consumer is authorized to call this service yet.")
     assert gateway.status("/ai/chat/models", "wrong-key-0123456789") == 401
     assert gateway.status("/ai/chat/models") == 401
     assert not backend.seen
@@ -128,6 +128,7 @@ def test_without_consumer_authentication_anyone_may_call_and_still_nothing_of_th
         ("/v1", "/ai/chat", "/v1"),
         ("/v1", "/ai/chat/", "/v1/"),
         ("/v1", "/ai/chat?a=b", "/v1?a=b"),
+        ("/v1", "/ai//chat//models", "/v1/models"),
         ("", "/ai/chat/chat/completions", "/chat/completions"),
         ("", "/ai/chat", "/"),
         ("", "/ai/chat/", "/"),
