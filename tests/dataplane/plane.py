@@ -70,10 +70,10 @@ class Plane:
 
     def start(self) -> None:
         """On the same port again, if it ran before."""
-        self.port = self._run(self._start())
+        self.port = self.run(self._start())
 
     def stop(self) -> None:
-        self._run(self.server.stop())
+        self.run(self.server.stop())
 
     def close(self) -> None:
         self.stop()
@@ -108,7 +108,7 @@ class Plane:
         async def act() -> None:
             action()
 
-        self._run(act())
+        self.run(act())
 
     async def _start(self) -> int:
         self._cache = Cache()  # empty, as after a restart
@@ -117,5 +117,6 @@ class Plane:
         self.server = ControlPlane(self._cache, self.tokens, self.notes)
         return await self.server.start("127.0.0.1", self.port)
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """On the one loop there is: grpc.aio does not like two in a process."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)

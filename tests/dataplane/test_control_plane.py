@@ -1,6 +1,5 @@
 """The control plane goes away and comes back, throws nodes out, and answers nobody it does not know."""
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,9 +245,9 @@ def test_it_listens_on_loopback_only(plane: Plane) -> None:
         await ControlPlane(Cache(), plane.tokens, plane.notes).start(host, port)
 
     with pytest.raises(ValueError, match="loopback"):
-        asyncio.run(start("0.0.0.0", 0))  # noqa: S104
+        plane.run(start("0.0.0.0", 0))  # noqa: S104
     with pytest.raises(OSError, match="in use"):
-        asyncio.run(start("127.0.0.1", plane.port))
+        plane.run(start("127.0.0.1", plane.port))
 
 
 def test_it_learns_which_envoy_a_node_runs(plane: Plane, gateway: Gateway) -> None:
