@@ -53,14 +53,7 @@ class Gateway:
         return [(found["address"], found["port_value"]) for found in sockets]
 
     def admin(self, path: str) -> str:
-        connection = _UnixConnection(str(self.node.admin_socket))
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().read().decode()
-        except http.client.HTTPException as broken:
-            raise ConnectionError from broken
-        finally:
-            connection.close()
+        return ask_admin(self.node, path)
 
     @property
     def url(self) -> str:
@@ -120,6 +113,18 @@ def running_gateway(folder: Path, name: str, xds_port: int, token: str, ca_bundl
         yield gateway
     finally:
         gateway.stop()
+
+
+def ask_admin(node: Node, path: str) -> str:
+    """What Envoy's own interface answers on the socket in the node's folder."""
+    connection = _UnixConnection(str(node.admin_socket))
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    except http.client.HTTPException as broken:
+        raise ConnectionError from broken
+    finally:
+        connection.close()
 
 
 class _UnixConnection(http.client.HTTPConnection):
