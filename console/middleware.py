@@ -11,8 +11,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 
+from console import refusals
 from console.pages import LAST_REGION
-from console.views import errors
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound, VaultError
 from secrets_app.models import Region, User
@@ -69,9 +69,9 @@ class BodyLimit:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()):
-            return errors.bad_request(request)
+            return refusals.bad_request(request)
         if int(length[:20]) > settings.BODY_LIMIT:
-            return errors.too_large(request)
+            return refusals.too_large(request)
         return self.get_response(request)
 
 
@@ -85,7 +85,7 @@ class Door:
         request.request_id = uuid.uuid4().hex  # type: ignore[attr-defined]  # never the caller's: it stands in the audit log
         request.actor = None  # type: ignore[attr-defined]
         request.region = None  # type: ignore[attr-defined]
-        response = errors.bad_request(request) if _holds_nul(request) else self.get_response(request)
+        response = refusals.bad_request(request) if _holds_nul(request) else self.get_response(request)
         response.headers["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         response.headers.setdefault("Cache-Control", "no-store")
         return response
@@ -95,31 +95,31 @@ class Door:
         request.actor = actor = _actor(request)  # type: ignore[attr-defined]
         if permission == UNDECLARED:
             log.error("%s declares no permission: nobody may open it.", request.resolver_match and request.resolver_match.view_name)
-            return errors.forbidden(request)
+            return refusals.forbidden(request)
         if request.method not in methods_of(view):
-            return errors.method_not_allowed(request, methods_of(view))
+            return refusals.method_not_allowed(request, methods_of(view))
         if request.method not in READING and request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            return errors.csrf_failure(request, "another site sent it")
+            return refusals.csrf_failure(request, "another site sent it")
         if permission is None:
             return None
         if actor is None:
             return _to_sign_in(request)
         if not actor.may(permission):
             record_refusal(actor, permission)
-            return errors.forbidden(request, permission)
+            return refusals.forbidden(request, permission)
         return self._enter_region(request, actor, kwargs) if "region" in kwargs else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         if isinstance(exception, NotFound):
-            return errors.not_found(request)
+            return refusals.not_found(request)
         if isinstance(exception, VaultError):
-            return errors.refused(request, exception)
+            return refusals.refused(request, exception)
         return None
 
     def _enter_region(self, request: HttpRequest, actor: Actor, kwargs: dict[str, Any]) -> HttpResponseBase | None:
         region = Region.visible_to(actor).filter(name=kwargs.pop("region")).first()
         if region is None:
-            return errors.not_found(request)
+            return refusals.not_found(request)
         request.region = region  # type: ignore[attr-defined]
         if request.session.get(LAST_REGION) != region.name:
             request.session[LAST_REGION] = region.name

@@ -125,7 +125,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "__Host-latchkey-csrf" if SECURE else "latchkey-csrf"
-CSRF_FAILURE_VIEW = "console.views.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "console.refusals.csrf_failure"
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_SSL_REDIRECT = False  # the proxy in front of a production console redirects
 SECURE_REFERRER_POLICY = "same-origin"

@@ -18,11 +18,11 @@ class KeyName(StringConverter):
 register_converter(RegionName, "region")
 register_converter(KeyName, "key")
 
-handler400 = "console.views.errors.bad_request"
-handler403 = "console.views.errors.permission_denied"
-handler404 = "console.views.errors.not_found"
-handler429 = "console.views.errors.too_many"  # allauth's
-handler500 = "console.views.errors.server_error"
+handler400 = "console.refusals.bad_request"
+handler403 = "console.refusals.permission_denied"
+handler404 = "console.refusals.not_found"
+handler429 = "console.refusals.too_many"  # allauth's
+handler500 = "console.refusals.server_error"
 
 in_a_region: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),

@@ -67,8 +67,8 @@ urlpatterns = [
     path("t/<region:region>/", in_a_region),
     *real,
 ]
-handler404 = "console.views.errors.not_found"
-handler400 = "console.views.errors.bad_request"
+handler404 = "console.refusals.not_found"
+handler400 = "console.refusals.bad_request"
 
 pytestmark = pytest.mark.urls(__name__)
 
