@@ -1,4 +1,4 @@
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django_htmx.middleware import HtmxDetails
 
 from secrets_app.actor import Actor
@@ -13,3 +13,8 @@ class ConsoleRequest(HttpRequest):
     region: Region
     request_id: str
     htmx: HtmxDetails
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: also an empty post is a post."""
+    return request.POST if request.method == "POST" else None

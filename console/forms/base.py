@@ -15,6 +15,7 @@ from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, Invalid, Stale
 from secrets_app.plaintext import Plaintext
 
 T = TypeVar("T")
+TRIMMED = _("A line end at the end of the value was dropped.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class SecretField(forms.Field):
             return Entered(Plaintext(text.removesuffix("\n")), trimmed)
         except Invalid as refused:
             raise ValidationError(refused.errors["value"]) from None
+
+
+def one_of(text: Any) -> dict[str, Any]:
+    """Error messages of a choice: what was sent is not repeated."""
+    return {"required": text, "invalid_choice": text}
 
 
 class Asked(forms.Field):

@@ -8,21 +8,21 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.consumer_facts import Facts, rows
+from console.forms.base import TRIMMED
 from console.forms.confirm import Confirm, TypedName
 from console.forms.consumers import CreateConsumer, EditConsumer, RotateConsumer
 from console.middleware import allows
 from console.once import shown_once
 from console.pages import page, see_other
 from console.paging import Listing
-from console.requests import ConsoleRequest
+from console.requests import ConsoleRequest, posted
 from gateway.call import VARIABLE
 from gateway.delivery import Delivery
 from gateway.holders import senders
-from gateway.models import Consumer
+from gateway.models import Consumer, NewCredential
 from gateway.models.consumer import REFERENCE, SYSTEM
 from secrets_app.errors import AlreadyDone, Conflict, NotFound
 from secrets_app.models import Key
-from secrets_app.plaintext import Plaintext
 
 SHOWN: dict[str, dict[str, Any]] = {
     "enabled": {"enabled": True},
@@ -51,7 +51,7 @@ def detail(request: ConsoleRequest, name: str) -> HttpResponse:
 
 @allows("consumer.create")
 def create(request: ConsoleRequest) -> HttpResponse:
-    form = CreateConsumer(request.POST or None, initial=_asked_for(request))
+    form = CreateConsumer(posted(request), initial=_asked_for(request))
     if form.is_valid():
         given, credential = form.cleaned_data, form.credential()
         try:
@@ -70,8 +70,7 @@ def create(request: ConsoleRequest) -> HttpResponse:
         except AlreadyDone as done:
             return _repeated(request, done, generated=credential.generation == SYSTEM)
         if consumer:
-            notice = now("Consumer %(name)s was created.") % {"name": consumer.name}
-            return _saved(request, consumer, notice, generated=credential.value if credential.generation == SYSTEM else None)
+            return _saved(request, consumer, now("Consumer %(name)s was created.") % {"name": consumer.name}, credential)
     context = {"form": form, "submit": now("Create consumer"), "back": _to(request, "consumer-list"), "bound": _bound(request, form)}
     return page(request, "consumers/create.html", context, status=form.status)
 
@@ -79,7 +78,7 @@ def create(request: ConsoleRequest) -> HttpResponse:
 @allows("consumer.edit")
 def edit(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
-    form = EditConsumer(request.POST or None, consumer=consumer)
+    form = EditConsumer(posted(request), consumer=consumer)
     if form.is_valid():
         credential = form.credential()
         saved = form.did(
@@ -92,8 +91,7 @@ def edit(request: ConsoleRequest, name: str) -> HttpResponse:
             )
         )
         if saved:
-            generated = credential.value if credential and credential.generation == SYSTEM else None
-            return _saved(request, consumer, now("Consumer %(name)s was saved.") % {"name": consumer.name}, generated=generated)
+            return _saved(request, consumer, now("Consumer %(name)s was saved.") % {"name": consumer.name}, credential)
         if form.current:
             form.resume(Consumer.visible_to(request.actor, request.region).find(name).lock_version)
     context = {
@@ -111,7 +109,7 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
     if consumer.generation == REFERENCE:
         raise Conflict(now("This consumer refers to a key. Rotate the key itself: every holder then uses the new value."))
-    form = RotateConsumer(request.POST or None, consumer=consumer)
+    form = RotateConsumer(posted(request), consumer=consumer)
     if form.is_valid():
         entered = form.new_value()
         try:
@@ -124,7 +122,7 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
             return _repeated(request, done, generated=form.generated)
         if version:
             notice = now("The credential of %(name)s was rotated to v%(number)d.") % {"name": consumer.name, "number": version.number}
-            return _saved(request, consumer, notice, generated=entered.value if form.generated else None)
+            return _saved(request, consumer, notice, NewCredential(consumer.generation, entered.value, trimmed=entered.trimmed))
     context = {
         "form": form,
         "consumer": consumer,
@@ -138,7 +136,7 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
 @allows("consumer.disable")
 def disable(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
-    form = Confirm(request.POST or None)
+    form = Confirm(posted(request))
     if form.is_valid() and form.did(lambda: consumer.disable(by=request.actor)):
         return see_other(request, _to(request, "consumer-detail", name), notice=now("%(name)s was disabled.") % {"name": name})
     context = {
@@ -156,7 +154,7 @@ def disable(request: ConsoleRequest, name: str) -> HttpResponse:
 @allows("consumer.enable")
 def enable(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
-    form = Confirm(request.POST or None)
+    form = Confirm(posted(request))
     if form.is_valid() and form.did(lambda: consumer.enable(by=request.actor)):
         return see_other(request, _to(request, "consumer-detail", name), notice=now("%(name)s was enabled.") % {"name": name})
     context = {
@@ -173,7 +171,7 @@ def enable(request: ConsoleRequest, name: str) -> HttpResponse:
 @allows("consumer.delete")
 def delete(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
-    form = TypedName(request.POST or None, name=consumer.name)
+    form = TypedName(posted(request), name=consumer.name)
     if form.is_valid() and form.did(lambda: consumer.delete(by=request.actor)):
         return see_other(request, _to(request, "consumer-list"), notice=now("Consumer %(name)s was deleted.") % {"name": name})
     context = {
@@ -213,12 +211,12 @@ def _asked_for(request: ConsoleRequest) -> dict[str, Any]:
     return {"key": request.GET["key"][:64], "generation": REFERENCE} if "key" in request.GET else {}
 
 
-def _saved(request: ConsoleRequest, consumer: Consumer, notice: str, *, generated: Plaintext | None) -> HttpResponse:
+def _saved(request: ConsoleRequest, consumer: Consumer, notice: str, credential: NewCredential | None) -> HttpResponse:
     """To the consumer's page, or where a value was made, to the one page that shows it."""
     back = _to(request, "consumer-detail", consumer.name)
-    if generated is None:
-        return see_other(request, back, notice=notice)
-    context = {"consumer": consumer, "title": notice, "value": shown_once(generated), "variable": VARIABLE, "back": back}
+    if credential is None or credential.generation != SYSTEM or credential.value is None:
+        return see_other(request, back, notice=f"{notice} {TRIMMED}" if credential and credential.trimmed else notice)
+    context = {"consumer": consumer, "title": notice, "value": shown_once(credential.value), "variable": VARIABLE, "back": back}
     return page(request, "consumers/once.html", context)
 
 

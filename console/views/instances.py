@@ -12,7 +12,7 @@ from console.forms.instances import CreateInstance
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
-from console.requests import ConsoleRequest
+from console.requests import ConsoleRequest, posted
 from console.service_facts import instance_rows, joining, node_rows
 from gateway.delivery import Delivery
 from gateway.models import Instance, Publication
@@ -35,7 +35,7 @@ def list_(request: ConsoleRequest) -> HttpResponse:
 
 @allows("instance.create")
 def create(request: ConsoleRequest) -> HttpResponse:
-    form = CreateInstance(request.POST or None)
+    form = CreateInstance(posted(request))
     if form.is_valid():
         given = form.cleaned_data
         try:
@@ -81,7 +81,7 @@ def nodes(request: ConsoleRequest, ref: str) -> HttpResponse:
 @allows("instance.delete")
 def delete(request: ConsoleRequest, ref: str) -> HttpResponse:
     instance = Instance.visible_to(request.actor, request.region).find(ref)
-    form = TypedName(request.POST or None, name=instance.name)
+    form = TypedName(posted(request), name=instance.name)
     if form.is_valid() and form.did(lambda: instance.delete(by=request.actor)):
         return see_other(request, _to(request, "instance-list"), notice=now("Instance %(name)s was deleted.") % {"name": instance.name})
     services = instance.services.count()

@@ -7,16 +7,17 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
+from console.forms.base import TRIMMED
 from console.forms.confirm import Confirm, TypedName
 from console.forms.services import AuthorizeConsumers, CreateService, EditService
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
-from console.requests import ConsoleRequest
+from console.requests import ConsoleRequest, posted
 from console.service_facts import ServiceFacts, service_rows, shared_keys
 from console.views.instances import frame
 from gateway.delivery import Delivery
-from gateway.models import Consumer, Instance, Service
+from gateway.models import Consumer, Instance, NewKeys, Service
 from secrets_app.errors import AlreadyDone
 
 CANDIDATES = 50  # consumers offered at a time; a search finds the others
@@ -60,7 +61,7 @@ def detail(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
 @allows("service.create")
 def create(request: ConsoleRequest, ref: str) -> HttpResponse:
     instance = _instance(request, ref)
-    form = CreateService(request.POST or None, instance=instance)
+    form = CreateService(posted(request), instance=instance)
     if _reshapes(request):
         form = CreateService.reshaped(request.POST, instance=instance)
     elif form.is_valid():
@@ -83,7 +84,7 @@ def create(request: ConsoleRequest, ref: str) -> HttpResponse:
                 raise
             return see_other(request, _to(request, "service-detail", ref, done.name))
         if service:
-            notice = now("Service %(name)s was created.") % {"name": service.name}
+            notice = _said(now("Service %(name)s was created.") % {"name": service.name}, keys)
             return see_other(request, _to(request, "service-detail", ref, service.name), notice=notice)
     context = {"form": form, "instance": instance, "submit": now("Create service"), "back": _to(request, "service-list", ref)}
     return page(request, "services/create.html", context, status=form.status)
@@ -92,7 +93,7 @@ def create(request: ConsoleRequest, ref: str) -> HttpResponse:
 @allows("service.edit")
 def edit(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
     service = _service(request, ref, name)
-    form = EditService(request.POST or None, service=service)
+    form = EditService(posted(request), service=service)
     if _reshapes(request):
         form = EditService.reshaped(request.POST, service=service)
     elif form.is_valid():
@@ -108,7 +109,7 @@ def edit(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
             )
         )
         if saved:
-            notice = now("Service %(name)s was saved.") % {"name": service.name}
+            notice = _said(now("Service %(name)s was saved.") % {"name": service.name}, keys)
             return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
         if form.current:
             form.resume(_service(request, ref, name).lock_version)
@@ -141,7 +142,7 @@ def key_row(request: ConsoleRequest, ref: str) -> HttpResponse:
 @allows("service.open")
 def open_(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
     service = _service(request, ref, name)
-    form = Confirm(request.POST or None)
+    form = Confirm(posted(request))
     if form.is_valid() and form.did(lambda: service.open(by=request.actor)):
         notice = now("Consumer authentication of %(name)s is off: anybody may call it.") % {"name": name}
         return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
@@ -152,7 +153,7 @@ def open_(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
 @allows("service.require_authentication")
 def require_authentication(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
     service = _service(request, ref, name)
-    form = Confirm(request.POST or None)
+    form = Confirm(posted(request))
     if form.is_valid() and form.did(lambda: service.require_authentication(by=request.actor)):
         notice = now("Consumer authentication of %(name)s is on.") % {"name": name}
         return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
@@ -164,7 +165,7 @@ def require_authentication(request: ConsoleRequest, ref: str, name: str) -> Http
 def authorize(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
     service = _service(request, ref, name)
     free = Consumer.visible_to(request.actor, request.region).exclude(authorizations__service=service)
-    form = AuthorizeConsumers(request.POST or None)
+    form = AuthorizeConsumers(posted(request))
     if "search" not in request.POST and form.is_valid() and form.did(lambda: service.authorize(form.names(free), by=request.actor)):
         return see_other(request, _to(request, "service-detail", ref, name), notice=now("Authorized on %(name)s.") % {"name": name})
     found = list(free.matching(form.typed).exclude(name__in=form.ticked).order_by("name")[: CANDIDATES + 1])
@@ -184,7 +185,7 @@ def authorize(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
 def revoke(request: ConsoleRequest, ref: str, name: str, consumer: str) -> HttpResponse:
     service = _service(request, ref, name)
     who = Consumer.visible_to(request.actor, request.region).find(consumer)
-    form = Confirm(request.POST or None)
+    form = Confirm(posted(request))
     if form.is_valid() and form.did(lambda: service.revoke(who, by=request.actor)):
         notice = now("%(consumer)s may no longer call %(service)s.") % {"consumer": who.name, "service": name}
         return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
@@ -195,7 +196,7 @@ def revoke(request: ConsoleRequest, ref: str, name: str, consumer: str) -> HttpR
 @allows("service.delete")
 def delete(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
     service = _service(request, ref, name)
-    form = TypedName(request.POST or None, name=service.name)
+    form = TypedName(posted(request), name=service.name)
     if form.is_valid() and form.did(lambda: service.delete(by=request.actor)):
         return see_other(request, _to(request, "service-list", ref), notice=now("Service %(name)s was deleted.") % {"name": name})
     context = {"submit": now("Delete service"), "danger": True, "keys": shared_keys(service)} | _question(request, service, form)
@@ -215,6 +216,10 @@ def _question(request: ConsoleRequest, service: Service, form: Confirm | TypedNa
 def _reshapes(request: ConsoleRequest) -> bool:
     """A page without JavaScript asks for one row more or less."""
     return "add" in request.POST or "remove" in request.POST
+
+
+def _said(notice: str, keys: NewKeys | None) -> str:
+    return f"{notice} {TRIMMED}" if keys and keys.trimmed else notice
 
 
 def _instance(request: ConsoleRequest, ref: str) -> Instance:

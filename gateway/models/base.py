@@ -14,6 +14,7 @@ from secrets_app.plaintext import Plaintext
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 RESERVED_NAMES = {"new", "options"}
 DESCRIPTION_LIMIT = 500
+LONGEST_SEARCH = 200  # characters
 
 
 class Noun(models.Model):
@@ -43,6 +44,11 @@ class Noun(models.Model):
         type(self)._default_manager.filter(pk=self.pk).update(lock_version=F("lock_version") + 1)
         self.lock_version += 1
         self.save(update_fields=list(columns))
+
+
+def searched(typed: str) -> str:
+    """What to look for: no longer than a database's LIKE takes, and without NUL, which PostgreSQL refuses to compare."""
+    return typed.replace("\0", "").strip()[:LONGEST_SEARCH]
 
 
 def check_name(name: str, taken: bool) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.base import Noun, check_custom, check_description, check_name, refuse
+from gateway.models.base import Noun, check_custom, check_description, check_name, refuse, searched
 from gateway.sources import BEARER, SOURCES_A_REGION, Source, check_source
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
@@ -36,7 +36,7 @@ class ConsumerQuerySet(models.QuerySet["Consumer"]):
 
     def matching(self, typed: str) -> Self:
         """Whose name or description holds these characters, whatever their case."""
-        typed = typed.strip()
+        typed = searched(typed)
         return self.filter(Q(name__icontains=typed) | Q(description__icontains=typed)) if typed else self.all()
 
 

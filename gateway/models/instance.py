@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from gateway.models.base import Noun, refuse
+from gateway.models.base import Noun, refuse, searched
 from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, supports_references
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
@@ -25,7 +25,7 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 
     def matching(self, typed: str) -> Self:
         """Whose name or id holds these characters, whatever their case."""
-        typed = typed.strip()
+        typed = searched(typed)
         return self.filter(Q(name__icontains=typed) | Q(ref__icontains=typed)) if typed else self.all()
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from gateway.address import Address, is_ours, parse_address
-from gateway.models.base import Noun, check_custom, check_name, refuse
+from gateway.models.base import Noun, check_custom, check_name, refuse, searched
 from gateway.models.consumer import CUSTOM, REFERENCE, Consumer, ConsumerQuerySet, find_key_to_bind
 from gateway.models.instance import Instance
 from gateway.models.node import Node
@@ -42,7 +42,7 @@ class ServiceQuerySet(models.QuerySet["Service"]):
 
     def matching(self, typed: str) -> Self:
         """Whose name or address holds these characters, whatever their case."""
-        typed = typed.strip()
+        typed = searched(typed)
         return self.filter(Q(name__icontains=typed) | Q(address__icontains=typed)) if typed else self.all()
 
 
