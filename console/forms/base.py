@@ -62,11 +62,6 @@ class SecretField(forms.Field):
             raise ValidationError(refused.errors["value"]) from None
 
 
-def one_of(text: Any) -> dict[str, Any]:
-    """Error messages of a choice: what was sent is not repeated."""
-    return {"required": text, "invalid_choice": text}
-
-
 class Asked(forms.Field):
     """Mix-in for a field that is asked for, while the form as a whole decides whether it may stay empty."""
 

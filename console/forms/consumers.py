@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import DeedForm, DescriptionField, Entered, SecretField, SecretInput, one_of
+from console.forms.base import DeedForm, DescriptionField, Entered, SecretField, SecretInput
 from console.forms.branches import BranchedForm, Branches
 from gateway.models import Consumer, NewCredential
 from gateway.models.consumer import CUSTOM, REFERENCE, SYSTEM
@@ -38,14 +38,13 @@ class _CredentialForm(BranchedForm):
         initial="api_key",
         widget=forms.RadioSelect,
         required=False,
-        error_messages=one_of(_("Only API Key is offered.")),
     )
     generation = forms.ChoiceField(
         label=_("Generation method"),
         choices=[(SYSTEM, _("System-generated")), (CUSTOM, _("Custom")), (REFERENCE, _("Reference Key"))],
         initial=REFERENCE,
         widget=forms.RadioSelect,
-        error_messages=one_of(_("Choose one of the generation methods listed.")),
+        error_messages={"required": _("Choose one of the generation methods listed.")},
     )
     value = _credential_field()
     key = forms.CharField(
@@ -59,7 +58,7 @@ class _CredentialForm(BranchedForm):
         choices=[("bearer", "Authorization: Bearer"), ("header", _("Custom HTTP header")), ("query", _("Custom query parameter"))],
         initial=BEARER.kind,
         widget=forms.RadioSelect,
-        error_messages=one_of(_("Choose one of the sources listed.")),
+        error_messages={"required": _("Choose one of the sources listed.")},
     )
     header = forms.CharField(
         label=_("Header"), strip=False, initial="x-api-key", error_messages={"required": _("Enter the header's name, such as x-api-key.")}
@@ -118,7 +117,7 @@ class CreateConsumer(_CredentialForm):
         choices=[(ENABLED, _("Enabled")), (DISABLED, _("Disabled"))],
         initial=ENABLED,
         widget=forms.RadioSelect,
-        error_messages=one_of(_("Choose one of the two.")),
+        error_messages={"required": _("Choose one of the two.")},
     )
     description = DescriptionField(widget=forms.Textarea(attrs={"rows": 2}))
 
@@ -171,7 +170,7 @@ class RotateConsumer(DeedForm):
         coerce=int,
         initial=24,
         widget=forms.RadioSelect,
-        error_messages=one_of(_("Choose one of the periods listed.")),
+        error_messages={"required": _("Choose one of the periods listed.")},
     )
 
     def __init__(self, *args: Any, consumer: Consumer, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import DeedForm, one_of
+from console.forms.base import DeedForm
 from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, supports_references
 
 
@@ -21,5 +21,5 @@ class CreateInstance(DeedForm):
         choices=[(version, _label(version)) for version in COMPATIBILITY_VERSIONS],
         initial=NEWEST,
         help_text=_("Key references need %(version)s or later.") % {"version": FIRST_WITH_REFERENCES},
-        error_messages=one_of(_("Choose one of the versions listed.")),
+        error_messages={"required": _("Choose one of the versions listed.")},
     )

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import Asked, DeedForm, Entered, SecretField, SecretInput, one_of
+from console.forms.base import Asked, DeedForm, Entered, SecretField, SecretInput
 from console.forms.branches import BranchedForm, Branches
 from gateway.address import parse_address
 from gateway.models import Instance, NewKeys, Service
@@ -36,10 +36,10 @@ class ServiceForm(BranchedForm):
     supplier = forms.ChoiceField(
         label=_("Large model supplier"),
         choices=[("", _("Choose a supplier")), *((row.id, row.label) for row in SUPPLIERS.values())],
-        error_messages=one_of(_("Choose a supplier.")),
+        error_messages={"required": _("Choose a supplier.")},
     )
     protocol = forms.ChoiceField(
-        label=_("Model protocol"), choices=PROTOCOLS, initial=OPENAI, error_messages=one_of(_("Choose a protocol."))
+        label=_("Model protocol"), choices=PROTOCOLS, initial=OPENAI, error_messages={"required": _("Choose a protocol.")}
     )
     address = Address(
         label=_("Service address"),
@@ -52,7 +52,7 @@ class ServiceForm(BranchedForm):
         choices=[(CUSTOM, _("Custom")), (REFERENCE, _("Reference Key"))],
         initial=REFERENCE,
         widget=forms.RadioSelect,
-        error_messages=one_of(_("Choose one of the generation methods listed.")),
+        error_messages={"required": _("Choose one of the generation methods listed.")},
     )
 
     def __init__(self, *args: Any, instance: Instance, rows: Mapping[str, Iterable[int]] | None = None, **kwargs: Any) -> None:
@@ -157,7 +157,6 @@ class CreateService(ServiceForm):
         initial="ai",
         widget=forms.RadioSelect,
         required=False,
-        error_messages=one_of(_("Only AI Services is offered.")),
     )
     name = forms.CharField(
         label=_("Service name"),

@@ -143,7 +143,7 @@ def test_a_bound_consumer_is_rotated_through_its_key(region: Region) -> None:
     [
         ({"value": "", "overlap": 0}, "Enter the credential"),
         ({"value": "short", "overlap": 0}, "at least 16"),
-        ({"value": CANARY, "overlap": 5}, "Choose one of the periods listed"),
+        ({"value": CANARY, "overlap": 5}, "Choose one of those listed"),
         ({"value": CANARY}, "Choose one of the periods listed"),
         ({"value": "$ref{partner}", "overlap": 0}, "Choose Reference Key instead"),
         ({"value": "the value it has now", "overlap": 0}, "in use already"),

@@ -88,7 +88,7 @@ def test_creating_an_instance(region: Region) -> None:
         ({"name": "", "version": "2.1.25"}, "Enter a name for the instance"),
         ({"name": "east", "version": "2.1.25"}, "exists in the region"),
         ({"name": " padded ", "version": "2.1.25"}, "without a space at either end"),
-        ({"name": "west", "version": "9.9.9"}, "Choose one of the versions listed"),
+        ({"name": "west", "version": "9.9.9"}, "Choose one of those listed"),
     ],
 )
 def test_a_wrong_instance_is_told_at_its_field(east: Instance, data: dict[str, str], said: str) -> None:
