@@ -256,6 +256,18 @@ def action(
     }  # fmt: skip
 
 
+@register.simple_tag
+def menu_action(may: May, to: str, label: str, icon: str, css: str = "") -> SafeString:
+    """{% menu_action rotate url|add:"rotate/" _("Rotate") "rotate-cw" %}: a deed in a menu; who may not do it sees it with the reason.
+
+    Markup from here, not from a template: a list has four in each of its 50 rows.
+    """
+    if may:
+        return format_html('<a class="menu-item {}" {}>{}{}</a>', css, opens(to), _icon(icon, 15, "icon"), label)
+    text = '<button type="button" class="menu-item" aria-disabled="true">{}<span>{}<small>{}</small></span></button>'
+    return format_html(text, _icon(icon, 15, "icon"), label, may.reason)
+
+
 # ── Page furniture ──
 
 
