@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import warnings
 from pathlib import Path
 from urllib.parse import quote
 
@@ -156,6 +157,8 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # `up` serves straight from the source folders; production runs collectstatic at build time (README).
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
+if WHITENOISE_USE_FINDERS:
+    warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)  # there is none, on purpose
 WHITENOISE_AUTOREFRESH = DEBUG
 
 LOGGING = {

@@ -6,12 +6,12 @@ from typing import Self
 from django.http import HttpResponse
 from django.urls import NoReverseMatch, reverse
 
+from console.facts.audit import tell
 from console.forms.audit import AuditFilter
 from console.middleware import allows
 from console.pages import page
 from console.paging import Listing
 from console.requests import ConsoleRequest
-from console.sentences import tell
 from secrets_app.errors import NotFound
 from secrets_app.models import AuditEntry, AuditHead
 

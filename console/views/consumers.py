@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
-from console.consumer_facts import Facts, rows
+from console.facts.consumers import Facts, rows
 from console.forms.base import TRIMMED
 from console.forms.confirm import Confirm, TypedName
 from console.forms.consumers import CreateConsumer, EditConsumer, RotateConsumer

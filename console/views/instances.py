@@ -7,13 +7,13 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
+from console.facts.services import instance_rows, joining, node_rows
 from console.forms.confirm import TypedName
 from console.forms.instances import CreateInstance
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
-from console.service_facts import instance_rows, joining, node_rows
 from gateway.delivery import Delivery
 from gateway.models import Instance, Publication
 from secrets_app.errors import AlreadyDone

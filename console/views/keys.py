@@ -8,10 +8,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
+from console.facts.keys import Facts, Impact, Places, rows
 from console.forms.base import Entered
 from console.forms.confirm import Confirm, TypedName
 from console.forms.keys import CreateKey, EditKey, RotateKey
-from console.key_facts import Facts, Impact, Places, rows
 from console.middleware import allows
 from console.once import shown_once
 from console.pages import page, see_other, wants_part

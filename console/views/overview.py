@@ -3,11 +3,11 @@
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
+from console.facts.audit import tell
+from console.facts.overview import Gateways, Start, concerns, figures
 from console.middleware import allows
-from console.overview import Gateways, Start, concerns, figures
 from console.pages import LAST_REGION, page
 from console.requests import ConsoleRequest
-from console.sentences import tell
 from gateway.attention import Attention
 from secrets_app.models import AuditEntry, Region
 

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
+from console.facts.services import ServiceFacts, service_rows, shared_keys
 from console.forms.base import TRIMMED
 from console.forms.confirm import Confirm, TypedName
 from console.forms.services import AuthorizeConsumers, CreateService, EditService
@@ -14,7 +15,6 @@ from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
-from console.service_facts import ServiceFacts, service_rows, shared_keys
 from console.views.instances import frame
 from gateway.delivery import Delivery
 from gateway.models import Consumer, Instance, NewKeys, Service

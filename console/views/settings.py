@@ -3,8 +3,8 @@
 from django.http import HttpResponse
 from django.urls import reverse
 
+from console.facts.installation import people, rights, stores, versions
 from console.forms.settings import CreateRegion
-from console.installation import people, rights, stores, versions
 from console.middleware import allows
 from console.pages import page, see_other
 from console.requests import ConsoleRequest

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console.sentences import FACTS, tell
+from console.facts.audit import FACTS, tell
 from secrets_app.access import ACTIONS
 from secrets_app.errors import NotAllowed
 from secrets_app.models import AuditEntry, Key, Region

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from console.graph import Box, Graph, Holder, Place, draw
+from console.facts.graph import Box, Graph, Holder, Place, draw
 
 
 def graph(*, services: int = 0, consumers: int = 0, places: int = 1) -> Graph:

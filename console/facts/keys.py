@@ -12,9 +12,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
-from console import graph
-from console.overview import to
-from console.sentences import Sentence, tell
+from console.facts import graph
+from console.facts.audit import Sentence, tell
+from console.facts.overview import to
 from gateway.delivery import Delivery, Effect
 from gateway.holders import KINDS, Holder
 from gateway.models import Instance
