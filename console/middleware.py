@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.shortcuts import redirect
 
 from console import refusals
@@ -24,6 +24,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 READING = frozenset({"GET", "HEAD"})
 WRITING = READING | {"POST"}
 UNDECLARED = "undeclared"
+DRAINED = 16 * 1024 * 1024  # bytes read of a body that is too large, so that the answer to it arrives
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class BodyLimit:
         if not (length.isascii() and length.isdigit()):
             return refusals.bad_request(request)
         if int(length[:20]) > settings.BODY_LIMIT:
+            _drain(request)
             return refusals.too_large(request)
         return self.get_response(request)
 
@@ -124,6 +126,16 @@ class Door:
         if request.session.get(LAST_REGION) != region.name:
             request.session[LAST_REGION] = region.name
         return None
+
+
+def _drain(request: HttpRequest) -> None:
+    """Read on and forget, within reason: a server that closes with a body unread resets the connection, and the answer is lost."""
+    left = DRAINED
+    try:
+        while left > 0 and (chunk := request.read(min(left, 1 << 16))):
+            left -= len(chunk)
+    except UnreadablePostError:
+        pass
 
 
 def peer_address(request: HttpRequest) -> str:

@@ -16,4 +16,3 @@ from console.settings import *  # noqa: E402, F403
 
 WHITENOISE_USE_FINDERS = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # every test makes people; Argon2 costs 50 ms each
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # Argon2 is slow on purpose; test_sign_in.py holds the product to it

@@ -1,10 +1,11 @@
 """What the overview of a region shows, as values: what to do first, what its gateways do, and what needs a look."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +14,7 @@ from django.utils.translation import ngettext
 from gateway.attention import Attention
 from gateway.delivery import Delivery, Effect, newest_change
 from gateway.example import AUTHORIZATION, Example
+from gateway.holders import Holder
 from gateway.models import Consumer, Instance, Node, Publication, Service
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Region
@@ -150,30 +152,19 @@ class Concern:
     url: str
 
 
-def concerns(region: Region, found: Attention) -> Iterator[Concern]:
+def concerns(region: Region, found: Attention, actor: Actor) -> Iterator[Concern]:
     for unserved in found.unserved:
-        holder = unserved.holder
-        title = now("%(name)s is not served") % {"name": holder.name}
         reason = str(_REASONS.get(unserved.reason, unserved.reason))
-        url = (
-            to("consumer-edit", region, name=holder.name)
-            if holder.kind == "consumer"
-            else to("service-edit", region, ref=holder.instance_ref, name=holder.name)
-        )
-        yield Concern("bad", "circle-alert", title, f"{holder.place}: {reason}", url)
+        title = now("%(name)s is not served") % {"name": unserved.holder.name}
+        yield Concern("bad", "circle-alert", title, f"{unserved.holder.place}: {reason}", _field(region, unserved.holder, actor))
     for key in found.disabled_keys:
-        text = ngettext(
+        one, many = (
             "%(n)d holder refers to it and is refused until it is enabled.",
             "%(n)d holders refer to it and are refused until it is enabled.",
-            key.reference_count,
         )
-        yield Concern(
-            "warn",
-            "key-round",
-            now("Key %(name)s is disabled and in use") % {"name": key},
-            text % {"n": key.reference_count},
-            to("key-detail", region, name=key.audit_name),
-        )
+        text = ngettext(one, many, key.reference_count) % {"n": key.reference_count}
+        title = now("Key %(name)s is disabled and in use") % {"name": key}
+        yield Concern("warn", "key-round", title, text, to("key-detail", region, name=key.audit_name))
     for service in found.open_services:
         title = now("Anybody may call %(name)s") % {"name": service.name}
         text = now("Consumer authentication is off: whoever reaches the gateway uses your keys.")
@@ -184,9 +175,16 @@ def concerns(region: Region, found: Attention) -> Iterator[Concern]:
         yield Concern("info", "user-round-x", title, text, to("service-detail", region, ref=service.instance.ref, name=service.name))
 
 
+def _field(region: Region, holder: Holder, actor: Actor) -> str:
+    """Where the use is mended: the field itself for who may edit the holder."""
+    if holder.kind == "consumer":
+        page = "consumer-edit" if actor.may("consumer.edit") else "consumer-detail"
+        return to(page, region, name=holder.name) + ("#id_key" if page == "consumer-edit" else "")
+    page = "service-edit" if actor.may("service.edit") else "service-detail"
+    number = re.sub(r"\D", "", holder.path)
+    place = to(page, region, ref=holder.instance_ref, name=holder.name)
+    return place + (f"#id_key_{number}" if page == "service-edit" else "")
+
+
 def to(page: str, region: Region, /, **place: str) -> str:
-    """An address in the region, or "" while that page does not exist."""
-    try:
-        return reverse(page, kwargs={"region": region.name, **place})
-    except NoReverseMatch:
-        return ""
+    return reverse(page, kwargs={"region": region.name, **place})

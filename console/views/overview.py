@@ -33,7 +33,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
             "figures": figures(region, actor),
             "start": Start.of(region, actor, request.get_host().rsplit(":", 1)[0]),
             "gateways": Gateways.of(region),
-            "concerns": list(concerns(region, Attention.of(region, actor))),
+            "concerns": list(concerns(region, Attention.of(region, actor), actor)),
         }
     if actor.may("audit.view"):
         context["activity"] = tell(AuditEntry.objects.filter(region_id=region.pk).order_by("-seq")[:ACTIVITY_SHOWN])

@@ -1,0 +1,291 @@
+"""Values go in through every form and every way a form can fail, and are found nowhere: in no file, log, answer or audit entry.
+
+One `up` without a gateway, asked over HTTP; what a gateway adds is scanned with the same `Canaries` by the data-plane tests.
+"""
+
+import re
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.processes import ROOT, Up, eventually, up
+from tests.security.canary import Canaries, folder
+
+LINE_END, NUL = "\r\n", "\x00"
+
+
+class Visitor:
+    """A signed-in person's browser, more or less, that keeps every answer."""
+
+    def __init__(self, running: Up, canaries: Canaries) -> None:
+        self.canaries, self.answers = canaries, dict[str, bytes]()
+        self.http = httpx.Client(base_url=running.console, follow_redirects=False, timeout=30)
+
+    def get(self, path: str) -> httpx.Response:
+        return self._kept(self.http.get(path))
+
+    def post(self, path: str, fields: dict[str, str], *, token: bool = True, **kwargs: Any) -> httpx.Response:
+        headers = {"X-CSRFToken": self.http.cookies.get("latchkey-csrf", "")} if token else {}
+        return self._kept(
+            self.http.post(path, data={"once": str(uuid.uuid4())} | fields, headers=headers | kwargs.pop("headers", {}), **kwargs)
+        )
+
+    def sign_in(self, name: str, password: str) -> httpx.Response:
+        self.get("/sign-in/")
+        return self.post("/sign-in/", {"login": name, "password": password})
+
+    def _kept(self, answer: httpx.Response) -> httpx.Response:
+        number = f"{len(self.answers):03d} {answer.request.method} {answer.request.url.path} {answer.status_code}"
+        self.answers[number] = str(answer.headers).encode() + answer.content
+        return answer
+
+
+@pytest.fixture(scope="module")
+def canaries() -> Canaries:
+    return Canaries()
+
+
+@pytest.fixture(scope="module")
+def latchkey(tmp_path_factory: pytest.TempPathFactory, canaries: Canaries) -> Iterator[Up]:
+    password = canaries.plant("the administrator's password", after="")
+    with up(tmp_path_factory.mktemp("canary") / "data", "--no-gateway", env={"CONSOLE_ADMIN_PASSWORD": password}) as running:
+        running.password_given = password  # type: ignore[attr-defined]
+        yield running
+
+
+@pytest.fixture(scope="module")
+def visitor(latchkey: Up, canaries: Canaries) -> Iterator[Visitor]:
+    """After it has been everywhere and done everything wrong that can be done."""
+    visitor = Visitor(latchkey, canaries)
+    assert visitor.sign_in("admin", latchkey.password_given).status_code == 302  # type: ignore[attr-defined]
+    store_keys(visitor)
+    make_consumers(visitor)
+    make_services(visitor)
+    post_badly(visitor)
+    without_a_keyring(visitor, latchkey)
+    while_the_database_is_locked(visitor, latchkey)
+    as_nobody(visitor, latchkey)
+    for path in ("/local/", "/local/keys/", "/local/keys/first/", "/local/consumers/", "/local/consumers/caller/", "/audit/", "/settings/"):
+        assert visitor.get(path).status_code == 200
+    yield visitor
+    visitor.http.close()
+
+
+def store_keys(visitor: Visitor) -> None:
+    plant, post = visitor.canaries.plant, visitor.post
+    key = {"description": "", "generation": "custom"}
+    assert post("/local/keys/new/", {**key, "name": "first", "value": plant("create key")}).status_code == 303
+    assert (
+        post(
+            "/local/keys/new/", {**key, "name": "text", "value": plant("a value with line ends") + LINE_END + "second line" + LINE_END}
+        ).status_code
+        == 303
+    )
+    assert post("/local/keys/new/", {**key, "name": "ünïcode", "value": plant("a wrong name")}).status_code == 422
+    assert post("/local/keys/new/", {**key, "name": "first", "value": plant("a taken name")}).status_code == 422
+    assert post("/local/keys/new/", {**key, "name": "nul", "value": plant("a value with NUL") + NUL}).status_code == 422
+    assert post("/local/keys/new/", {**key, "name": "long", "value": plant("a value too long") + "x" * 70_000}).status_code == 422
+    assert (
+        post("/local/keys/new/", {**key, "name": "odd", "generation": "telepathy", "value": plant("an unknown method")}).status_code == 422
+    )
+    assert (
+        post("/local/keys/new/", {**key, "name": "not_read", "generation": "system", "value": plant("a branch not chosen")}).status_code
+        == 200
+    )
+    assert (
+        post("/local/keys/new/", {**key, "name": plant("a value in the name", after="!"), "value": plant("beside it")}).status_code == 422
+    )
+    made = post("/local/keys/new/", {**key, "name": "made", "generation": "system"})
+    assert made.status_code == 200
+    assert made.headers["cache-control"] == "no-store"
+    shown = re.search(r"lk_[A-Za-z0-9]{43}", made.text)
+    assert shown
+    visitor.canaries.watch("a generated value", shown[0])
+    first = plant("rotate key")
+    assert post("/local/keys/first/rotate/", {"generation": "custom", "value": first}).status_code == 303
+    assert post("/local/keys/first/rotate/", {"generation": "custom", "value": first}).status_code == 422  # in use already
+    assert post("/local/keys/nowhere/rotate/", {"generation": "custom", "value": plant("rotating nothing")}).status_code == 404
+
+
+def make_consumers(visitor: Visitor) -> None:
+    plant, post = visitor.canaries.plant, visitor.post
+    consumer = {"method": "api_key", "generation": "custom", "source_kind": "bearer", "state": "enabled", "description": ""}
+    taken = plant("create consumer")
+    assert post("/local/consumers/new/", {**consumer, "name": "caller", "value": taken}).status_code == 303
+    assert post("/local/consumers/new/", {**consumer, "name": "twin", "value": taken}).status_code == 422
+    assert post("/local/consumers/new/", {**consumer, "name": "Bad Name", "value": plant("a consumer's wrong name")}).status_code == 422
+    assert (
+        post(
+            "/local/consumers/new/", {**consumer, "name": "s", "value": plant("a wrong header"), "source_kind": "header", "header": "host"}
+        ).status_code
+        == 422
+    )
+    assert post("/local/consumers/new/", {**consumer, "name": "n", "value": plant("a consumer's line end") + "\nsecond"}).status_code == 422
+    assert post("/local/consumers/caller/rotate/", {"value": plant("rotate consumer"), "overlap": "24"}).status_code == 303
+    assert post("/local/consumers/caller/rotate/", {"value": plant("a wrong overlap"), "overlap": "25"}).status_code == 422
+    edit = {**consumer, "value": plant("edit consumer"), "lock_version": "999"}
+    assert post("/local/consumers/caller/edit/", edit).status_code == 409
+
+
+def make_services(visitor: Visitor) -> None:
+    plant, post = visitor.canaries.plant, visitor.post
+    instance = re.search(r"/local/instances/(gw-[a-z0-9]+)/", visitor.get("/local/instances/").text)
+    assert instance
+    services = f"/local/instances/{instance[1]}/services"
+    service = {
+        "source": "ai",
+        "supplier": "custom",
+        "protocol": "OpenAI/v1",
+        "address": "https://llm.example.com/v1",
+        "generation": "custom",
+    }
+    values = {"value_0": plant("create service"), "value_1": plant("its second key")}
+    assert post(f"{services}/new/", {**service, "name": "chat", **values}).status_code == 303
+    assert post(f"{services}/new/", {**service, "name": "chat", "value_0": plant("a service's taken name")}).status_code == 422
+    assert post(
+        f"{services}/new/", {**service, "name": "b", "address": "http://localhost:8000", "value_0": plant("a wrong address")}
+    ).status_code in (303, 422)
+    assert post(f"{services}/new/", {**service, "name": "c", "value_0": plant("a row more"), "add": "value"}).status_code == 200
+    assert (
+        post(f"{services}/new/", {**service, "name": "d", "value_0": plant("a row less"), "value_1": "x", "remove": "value_1"}).status_code
+        == 200
+    )
+    edit = {**service, "value_0": plant("edit service"), "lock_version": "999"}
+    assert post(f"{services}/chat/edit/", edit).status_code == 409
+
+
+def post_badly(visitor: Visitor) -> None:
+    plant, post, http = visitor.canaries.plant, visitor.post, visitor.http
+    new = "/local/keys/new/"
+    fields = {"name": "bad", "generation": "custom", "description": ""}
+    token = {"X-CSRFToken": http.cookies["latchkey-csrf"]}
+    assert post(new, {**fields, "value": plant("without a token")}, token=False).status_code == 403
+    assert post(new, {**fields, "value": plant("from elsewhere")}, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert post(new, {**fields, "value": plant("a body too large") + "x" * 1_100_000}).status_code == 413
+    assert post("/local/audit/", {**fields, "value": plant("to no address")}).status_code == 404
+    assert post("/local/keys/", {**fields, "value": plant("to a list")}).status_code == 405
+    for content_type, body in {
+        "application/json": f'{{"value": "{plant("as JSON", after="")}"}}',
+        "multipart/form-data; boundary=x": f'--x\r\nContent-Disposition: form-data; name="value"\r\n\r\n{plant("a broken upload")}',
+        "text/plain": plant("as text"),
+    }.items():
+        visitor._kept(http.post(new, content=body, headers={**token, "Content-Type": content_type}))
+    file = {"value": ("secret.txt", plant("as a file").encode())}
+    visitor._kept(http.post(new, data=fields, files=file, headers=token))
+    visitor._kept(http.put(new, content=plant("by PUT"), headers=token))
+    headers = {**token, "Authorization": f"Bearer {plant('in a header', after='')}", "Cookie": f"latchkey={plant('in a cookie', after='')}"}
+    visitor._kept(httpx.post(f"{http.base_url}{new}", data=fields, headers=headers))
+    visitor.get("/sign-in/")
+    assert visitor.post("/theme/", {"theme": plant("in another field", after="")}).status_code == 422
+
+
+def without_a_keyring(visitor: Visitor, latchkey: Up) -> None:
+    public = latchkey.data_dir / "kms" / "public.json"
+    aside = public.rename(public.with_suffix(".aside"))
+    try:
+        fields = {"name": "unsealed", "generation": "custom", "description": "", "value": visitor.canaries.plant("without a keyring")}
+        assert visitor.post("/local/keys/new/", fields).status_code == 503
+    finally:
+        aside.rename(public)
+
+
+def while_the_database_is_locked(visitor: Visitor, latchkey: Up) -> None:
+    """The one failure that is logged with its traceback."""
+    holder = sqlite3.connect(latchkey.data_dir / "latchkey.sqlite3", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        fields = {
+            "name": "locked_out",
+            "generation": "custom",
+            "description": "",
+            "value": visitor.canaries.plant("while the database is locked"),
+        }
+        answer = visitor.post("/local/keys/new/", fields)
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+    assert answer.status_code >= 500
+    logs = latchkey.data_dir / "logs"
+    eventually(lambda: any(b"database is locked" in file.read_bytes() for file in logs.iterdir()), within=10)
+
+
+def as_nobody(visitor: Visitor, latchkey: Up) -> None:
+    stranger = Visitor(latchkey, visitor.canaries)
+    plant = visitor.canaries.plant
+    assert stranger.sign_in("admin", plant("a wrong password", after="")).status_code == 422
+    assert stranger.sign_in("nobody", plant("an unknown person's password", after="")).status_code == 422
+    assert stranger.post("/local/keys/new/", {"name": "x", "value": plant("signed out")}).status_code == 302
+    headers = {"HX-Request": "true", "HX-Target": "panel", "HX-Current-URL": f"{latchkey.console}/local/keys/new/"}
+    assert stranger.post("/local/keys/new/", {"name": "x", "value": plant("signed out, in a panel")}, headers=headers).status_code == 401
+    visitor.answers |= {f"nobody's {name}": answer for name, answer in stranger.answers.items()}
+    stranger.http.close()
+
+
+def allowed(where: str, what: str) -> bool:
+    """A generated value stands in the answer that made it, and a name that was typed stands in its own field again."""
+    return what in ("a generated value", "a value in the name") and "POST /local/keys/new/" in where
+
+
+def test_no_answer_holds_a_value(visitor: Visitor) -> None:
+    found = [finding for finding in visitor.canaries.found_in(visitor.answers) if not allowed(finding.where, finding.what)]
+    assert found == []
+    assert len(visitor.answers) > 40
+
+
+def test_a_generated_value_stands_in_the_one_answer_that_made_it(visitor: Visitor) -> None:
+    found = {finding.where for finding in visitor.canaries.found_in(visitor.answers) if finding.what == "a generated value"}
+    assert len(found) == 1
+
+
+def test_the_data_folder_holds_no_value(visitor: Visitor, latchkey: Up) -> None:
+    """Database, its journal, sessions, caches, keyring, logs of every process; while all of them run."""
+    assert (latchkey.data_dir / "latchkey.sqlite3-wal").stat().st_size > 0
+    assert visitor.canaries.found_in(folder(latchkey.data_dir)) == []
+
+
+def test_no_process_prints_a_value(visitor: Visitor, latchkey: Up) -> None:
+    assert visitor.canaries.found_in({"up": latchkey.output}) == []
+
+
+def test_no_row_of_the_audit_log_holds_a_value(visitor: Visitor, latchkey: Up) -> None:
+    database = sqlite3.connect(f"file:{latchkey.data_dir / 'latchkey.sqlite3'}?mode=ro", uri=True)
+    rows = [repr(row) for row in database.execute("SELECT * FROM secrets_app_auditentry")]
+    database.close()
+    assert len(rows) > 10
+    assert visitor.canaries.found_in({"audit log": "\n".join(rows)}) == []
+
+
+def test_the_command_line_shows_no_value(visitor: Visitor, latchkey: Up) -> None:
+    """What every user of the machine may read of a process: its arguments."""
+    lines = {str(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in latchkey.descendants()}
+    assert len(lines) >= 2
+    assert visitor.canaries.found_in(lines) == []
+
+
+@pytest.mark.usefixtures("visitor")
+def test_one_planted_in_each_sink_is_seen(latchkey: Up) -> None:
+    """By canaries of their own, so that the order of these tests does not matter."""
+    seen = Canaries()
+    visitor = Visitor(latchkey, seen)
+    visitor.sign_in("admin", latchkey.password_given)  # type: ignore[attr-defined]
+    key = {"generation": "custom", "value": "a value nobody looks for"}
+    visitor.post("/local/keys/new/", {**key, "name": "told", "description": seen.plant("in the database and on a page")})
+    visitor.post("/settings/regions/new/", {"name": "told", "title": seen.plant("in the audit log")})
+    visitor.get("/local/keys/told/")
+    with (latchkey.data_dir / "logs" / "web.log").open("a") as log:
+        log.write(seen.plant("in a log") + "\n")
+    subprocess.run([sys.executable, "-c", f"open({str(latchkey.log)!r}, 'a').write({seen.plant('printed')!r})"], cwd=ROOT, check=True)
+    on_disk = {(finding.where, finding.what) for finding in seen.found_in(folder(latchkey.data_dir))}
+    assert any(where.startswith("latchkey.sqlite3") and what == "in the database and on a page" for where, what in on_disk)
+    assert any(where.startswith("latchkey.sqlite3") and what == "in the audit log" for where, what in on_disk)
+    assert ("logs/web.log", "in a log") in on_disk
+    assert {finding.what for finding in seen.found_in({"up": latchkey.output})} == {"printed"}
+    assert "in the database and on a page" in {finding.what for finding in seen.found_in(visitor.answers)}
+    visitor.http.close()
