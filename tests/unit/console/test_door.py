@@ -1,6 +1,7 @@
 """The door: who passes, what is refused, and what every answer looks like."""
 
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 
-from console.middleware import allows, public, takes
+from console.middleware import DRAINED, allows, public, takes
 from console.urls import urlpatterns as real
 from secrets_app.errors import CannotSeal, Conflict, Invalid, NotFound
 from secrets_app.models import AuditEntry, Region
@@ -211,7 +212,16 @@ def test_a_body_over_the_limit_is_413_and_a_broken_length_400(region: Region) ->
     assert big["Content-Security-Policy"]
     for length in ("-1", "0x10", "1_0", "ten", "²"):
         assert kim.generic("POST", "/t/writing/", CONTENT_LENGTH=length).status_code == 400
-    assert kim.generic("POST", "/t/writing/", CONTENT_LENGTH="9" * 4000).status_code == 413
+    announced = {"CONTENT_LENGTH": "9" * 4000, "wsgi.input": BytesIO(b"and then nothing")}
+    assert kim.generic("POST", "/t/writing/", **announced).status_code == 413
+
+
+def test_a_body_over_the_limit_is_read_so_that_the_answer_arrives(region: Region) -> None:
+    """A server that closes with a body unread resets the connection; one that never ends is not read for ever."""
+    for size, read in ((2 * 1024 * 1024, 2 * 1024 * 1024), (40 * 1024 * 1024, DRAINED)):
+        body = BytesIO(b"x" * size)
+        cast.client("kim").generic("POST", "/t/writing/", **{"CONTENT_LENGTH": str(size), "wsgi.input": body})
+        assert read <= body.tell() <= read + 64 * 1024
 
 
 @pytest.mark.parametrize("address", ["/t/reading/%00/", "/t/reading/?q=%00", "/t/reading/?%00=1", "/local%00/"])
