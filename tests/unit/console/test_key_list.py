@@ -128,7 +128,7 @@ def test_deeds_that_are_not_allowed_say_who_may(region: Region) -> None:
 
 @pytest.mark.parametrize(
     ("in_effect", "up", "says"),
-    [((9, 9, 9), True, "All 3"), ((9, 0, 0), True, "1 of 3"), ((0, 0, 0), True, "Not delivered yet"), ((), True, "No gateway yet")],
+    [((9, 9, 9), True, "All 3 nodes"), ((9, 0, 0), True, "1 of 3"), ((0, 0, 0), True, "Not delivered yet"), ((), True, "No gateway yet")],
 )
 def test_how_far_the_last_change_has_got(region: Region, in_effect: tuple[int, ...], up: bool, says: str) -> None:
     gateway = cast.instance(region)
