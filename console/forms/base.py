@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, Invalid, StaleEdit
+from secrets_app.models.key import OVERLAPS
 from secrets_app.plaintext import Plaintext
 
 T = TypeVar("T")
@@ -126,6 +127,22 @@ class DeedForm(forms.Form):
         assert isinstance(self.data, QueryDict)
         self.data = self.data.copy()
         self.data["lock_version"] = str(lock_version)
+
+
+class OverlapField(forms.TypedChoiceField):
+    """For how many hours callers may go on presenting the previous value. They need time to switch, so a day unless they say otherwise."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        texts = {0: _("None"), 1: _("1 hour"), 24: _("24 hours"), 168: _("7 days")}
+        super().__init__(
+            label=_("Keep the previous value valid for"),
+            choices=[(hours, texts[hours]) for hours in OVERLAPS],
+            coerce=int,
+            initial=24,
+            widget=forms.RadioSelect,
+            error_messages={"required": _("Choose one of the periods listed.")},
+            **kwargs,
+        )
 
 
 class DescriptionField(forms.CharField):

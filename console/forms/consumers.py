@@ -5,17 +5,14 @@ from typing import Any, ClassVar
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import DeedForm, DescriptionField, Entered, SecretField, SecretInput
+from console.forms.base import DeedForm, DescriptionField, Entered, OverlapField, SecretField, SecretInput
 from console.forms.branches import BranchedForm, Branches
 from gateway.models import Consumer, NewCredential
 from gateway.models.consumer import CUSTOM, REFERENCE, SYSTEM
 from gateway.sources import BEARER, Source
-from secrets_app.models.key import OVERLAPS
 from secrets_app.plaintext import Plaintext
 
 ENABLED, DISABLED = "enabled", "disabled"
-
-_PERIODS = {0: _("None"), 1: _("1 hour"), 24: _("24 hours"), 168: _("7 days")}
 
 
 def _credential_field() -> SecretField:
@@ -164,14 +161,7 @@ class RotateConsumer(DeedForm):
     """A new value for a credential of its own: made by the console for a system-generated one, entered for a custom one."""
 
     value = _credential_field()
-    overlap = forms.TypedChoiceField(
-        label=_("Keep the previous value valid for"),
-        choices=[(hours, _PERIODS[hours]) for hours in OVERLAPS],
-        coerce=int,
-        initial=24,
-        widget=forms.RadioSelect,
-        error_messages={"required": _("Choose one of the periods listed.")},
-    )
+    overlap = OverlapField()
 
     def __init__(self, *args: Any, consumer: Consumer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -6,18 +6,16 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import DeedForm, DescriptionField, Entered, SecretField
+from console.forms.base import DeedForm, DescriptionField, Entered, OverlapField, SecretField
+from console.forms.branches import BranchedForm, Branches
 from secrets_app.models import Key, KmsInstance, MasterKey
-from secrets_app.models.key import OVERLAPS
 from secrets_app.plaintext import Plaintext
 
 CUSTOM, SYSTEM = "custom", "system"
-DAY = 24  # hours: callers need time to switch
-PERIODS = {0: _("None"), 1: _("1 hour"), 24: _("24 hours"), 168: _("7 days")}
 
 
-class _ValueForm(DeedForm):
-    """A value pasted or made here. Both branches stand in the form; only the chosen one is read."""
+class _ValueForm(BranchedForm):
+    """A value pasted, or made here."""
 
     generation = forms.ChoiceField(
         label=_("Generation method"),
@@ -26,14 +24,14 @@ class _ValueForm(DeedForm):
         widget=forms.RadioSelect,
         error_messages={"required": _("Choose one of the generation methods listed.")},
     )
-    value = SecretField(label=_("Key content"), required=False, help_text=_("Up to 64 KiB. Sealed at once and never shown again."))
+    value = SecretField(
+        label=_("Key content"),
+        help_text=_("Up to 64 KiB. Sealed at once and never shown again."),
+        error_messages={"required": _("Enter the key content.")},
+    )
 
-    def clean(self) -> dict[str, Any]:
-        if self.cleaned_data.get("generation") == SYSTEM:
-            self.errors.pop("value", None)
-        elif self.cleaned_data.get("value", "wrong already") is None:
-            self.add_error("value", _("Enter the key content."))
-        return self.cleaned_data
+    def branches(self) -> Branches:
+        return {"generation": {CUSTOM: ("value",)}}
 
     @property
     def generated(self) -> bool:
@@ -84,14 +82,7 @@ class CreateKey(_ValueForm):
 class RotateKey(_ValueForm):
     """`overlap` is asked for only where a caller presents the key."""
 
-    overlap = forms.TypedChoiceField(
-        label=_("Keep the previous value valid for"),
-        choices=[(hours, PERIODS[hours]) for hours in OVERLAPS],
-        coerce=int,
-        initial=DAY,
-        widget=forms.RadioSelect,
-        error_messages={"required": _("Choose one of the periods listed.")},
-    )
+    overlap = OverlapField()
 
     def __init__(self, *args: Any, inbound: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.keys import Facts, Impact, Places, rows
-from console.forms.base import Entered
+from console.forms.base import TRIMMED, Entered
 from console.forms.confirm import Confirm, TypedName
 from console.forms.keys import CreateKey, EditKey, RotateKey
 from console.middleware import allows
@@ -227,7 +227,7 @@ def _saved(request: ConsoleRequest, key: Key, notice: str, form: CreateKey | Rot
     """To the key's page, or where a value was made, to the one answer that shows it."""
     back = _to(request, "key-detail", key.name)
     if not form.generated:
-        dropped = now("A line end at the end of the value was dropped.") if entered.trimmed else ""
+        dropped = str(TRIMMED) if entered.trimmed else ""
         return see_other(request, back, notice=f"{notice} {dropped}".strip())
     response = page(request, "keys/once.html", {"key": key, "title": notice, "value": shown_once(entered.value), "back": back})
     response.headers["Cache-Control"] = "no-store"
