@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.utils import timezone
 
 from gateway.models import Node
 from gateway.xds.auth import Identity
 from gateway.xds.refusals import Refused
+from gateway.xds.worker import Worker
 from secrets_app.actor import Actor
 from secrets_app.models import deed
 
@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 JOIN = 0.02  # seconds between two writes; what comes meanwhile is joined
 RETRY = 1.0
-
-InThread = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 class DatabaseLedger:
@@ -53,7 +51,7 @@ class DatabaseLedger:
             self._told.add((node.node_id, str(refused)))
             self._refusals[node.node_id, str(refused)] = (refused, seq)
 
-    async def run(self, in_thread: InThread) -> None:
+    async def run(self, in_thread: Worker) -> None:
         """Until cancelled. The first note is written at once, those of the next 20 ms together."""
         while True:
             await self._bell.wait()
@@ -77,12 +75,8 @@ class DatabaseLedger:
         self._bell.set()
 
     def _write(self, rows: dict[int, dict[str, Any]], refusals: dict[tuple[int, str], tuple[Refused, int]]) -> None:
-        try:
-            Node.note(rows)
-            for (node_id, _text), (refused, seq) in refusals.items():
-                if node := Node.objects.select_related("instance__region").filter(pk=node_id).first():
-                    with deed(self._by, "node.refuse", node) as entry:
-                        entry.facts = {"instance": node.instance.ref, "type": refused.kind, "reason": str(refused), "seq": seq}
-        except DatabaseError:
-            connection.close()
-            raise
+        Node.note(rows)
+        for (node_id, _text), (refused, seq) in refusals.items():
+            if node := Node.objects.select_related("instance__region").filter(pk=node_id).first():
+                with deed(self._by, "node.refuse", node) as entry:
+                    entry.facts = {"instance": node.instance.ref, "type": refused.kind, "reason": str(refused), "seq": seq}

@@ -5,18 +5,16 @@ The first change goes at once; those of the next 50 ms are joined into one. What
 
 import asyncio
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.utils import timezone
 
 from gateway import inventory
-from gateway.compile import Memo, compile_region, listener
+from gateway.compile import Compiled, Memo, compile_region, listener
 from gateway.compile.wire import packed
 from gateway.inventory import Inventory
 from gateway.models import Node, Problem, Publication
@@ -27,9 +25,11 @@ from gateway.xds.cache import Cache, Published
 from gateway.xds.ledger import DatabaseLedger
 from gateway.xds.server import ControlPlane
 from gateway.xds.watch import Watch, until_moved
+from gateway.xds.worker import Worker
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
-from secrets_app.models import AuditEntry, Region, deed
+from secrets_app.errors import VaultError
+from secrets_app.models import AuditEntry, AuditHead, Region, deed
 from secrets_app.resolver import Resolver
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ JOIN = 0.05  # seconds in which changes that follow a first one are joined
 RETRY = 1.0
 LONGEST_WAIT = 60.0  # looks at the clock at least so often, should it be set meanwhile
 
-T = TypeVar("T")
 PUBLISHING = [name for name, action in ACTIONS.items() if action.publishes]
 
 
@@ -48,10 +47,18 @@ class _Standing:
 
     resolver: Resolver
     memo: Memo = field(default_factory=Memo)
-    snapshots: dict[int, Snapshot] = field(default_factory=dict)  # by node
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)  # by node; everything up to `seq` is in them
+    seq: int = 0
     tokens: dict[int, str] = field(default_factory=dict)  # by node: the hash, to notice that its right was taken away
     problems: frozenset[tuple[str, int, str, str]] | None = None
+    refused: str = ""  # why it was not published, as long as it is not
+    told: str = ""  # the reason that the audit log already holds
     stock: Inventory | None = None
+
+    def note_tokens(self, nodes: Iterable[Node]) -> frozenset[int]:
+        """Nodes that are gone, or have another token: whoever speaks for them has no right to any more."""
+        before, self.tokens = self.tokens, {node.pk: node.token_hash for node in nodes}
+        return frozenset(node for node, token in before.items() if self.tokens.get(node) != token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class _Round:
 
     seq: int
     snapshots: dict[int, Snapshot]
+    snapshots_seq: int
     dropped: frozenset[int]
     problems: frozenset[tuple[str, int, str, str]]
     refused: str = ""  # why it was not published; the last good snapshots stay
@@ -72,7 +80,7 @@ class Publisher:
         self._cache, self._server, self._ledger, self._watch = cache, server, ledger, watch
         self._version_key = version_key
         self._by = by
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="publisher")
+        self._in_thread = Worker("publisher")
         self._standing: dict[UUID, _Standing] = {}
         self._seen = 0
         self._behind: set[UUID] = set()  # regions that changed and are not published yet
@@ -81,6 +89,7 @@ class Publisher:
     async def first(self) -> None:
         """Publish every region. Nothing is served before this has succeeded. Raises DatabaseError, CannotOpen."""
         self._watch.moved()
+        await self._in_thread(Resolver)  # without the private half of the keyring there is nothing to serve
         seen, regions = await self._in_thread(_head_and_regions)
         for region in regions:
             await self._publish(region)
@@ -107,15 +116,15 @@ class Publisher:
             await asyncio.sleep(max(0.0, began + JOIN - asyncio.get_running_loop().time()))
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._in_thread.close()
 
     async def _publish(self, region: UUID) -> None:
         result = await self._in_thread(lambda: self._compile(region))
         for node_id in result.dropped:
             self._server.drop(node_id)
         for node_id, snapshot in result.snapshots.items():
-            self._ledger.published(node_id, result.seq)
-            self._cache.put(node_id, Published(snapshot, result.seq))
+            self._ledger.published(node_id, result.snapshots_seq)
+            self._cache.put(node_id, Published(snapshot, result.snapshots_seq))
         self._unwritten[region] = result
 
     def _wait(self) -> float:
@@ -127,12 +136,9 @@ class Publisher:
         return {region for region, end in self._ends().items() if end <= now}
 
     def _ends(self) -> dict[UUID, datetime]:
-        """By region: when the earliest overlap ends and its snapshot is no longer right."""
-        stocks = {region: standing.stock for region, standing in self._standing.items()}
+        """By region: when the earliest overlap ends and its snapshot is no longer right. A refused one waits for its next change."""
+        stocks = {region: standing.stock for region, standing in self._standing.items() if not standing.refused}
         return {region: stock.next_change for region, stock in stocks.items() if stock and stock.next_change}
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _with_fresh_connection, work)
 
     # In the thread
 
@@ -144,31 +150,32 @@ class Publisher:
         return set(Region.objects.values_list("pk", flat=True)) if None in changed else {region for region in changed if region}
 
     def _compile(self, region: UUID) -> _Round:
-        standing = self._standing.setdefault(region, _Standing(Resolver()))
-        stock = inventory.load(region, standing.stock)
-        values = standing.resolver.resolve(_version_ids(stock))
-        compiled = compile_region(stock, values, standing.memo)
-        standing.stock = stock
-        problems = frozenset(
-            (problem.holder_kind, problem.holder_id, problem.path, problem.reason)
-            for instance in compiled.values()
-            for problem in instance.problems
-        )
+        if region not in self._standing:
+            self._standing[region] = _Standing(Resolver())
+        standing = self._standing[region]
+        seq = AuditHead.objects.values_list("seq", flat=True).filter(pk=1).first() or 0
         nodes = list(Node.objects.filter(instance__region_id=region).order_by("pk"))
+        dropped = standing.note_tokens(nodes)
         try:
-            snapshots = {}
-            for node in nodes:
-                earlier = standing.snapshots.get(node.pk)
-                door = {LISTENER: {LISTENER_NAME: packed(listener(node.listen_host, node.listen_port))}}
-                snapshot = Snapshot.of({**compiled[node.instance_id].resources, **door}, self._version_key, earlier)
-                snapshot.check(earlier)
-                snapshots[node.pk] = snapshot
-        except SnapshotRefused as refused:
-            return _Round(stock.seq, {}, frozenset(), problems, str(refused))
-        tokens = {node.pk: node.token_hash for node in nodes}
-        dropped = frozenset(node for node, token in standing.tokens.items() if tokens.get(node) != token)
-        standing.snapshots, standing.tokens = snapshots, tokens
-        return _Round(stock.seq, snapshots, dropped, problems)
+            stock = inventory.load(region, standing.stock)
+            compiled = compile_region(stock, standing.resolver.resolve(_version_ids(stock)), standing.memo)
+            snapshots = {node.pk: self._snapshot(node, compiled, standing) for node in nodes if node.instance_id in compiled}
+        except (SnapshotRefused, VaultError) as refused:
+            standing.refused = str(refused)
+            # A node that only has another token now gets the last good ones again.
+            good = {node.pk: standing.snapshots[node.pk] for node in nodes if node.pk in standing.snapshots.keys() & dropped}
+            return _Round(seq, good, standing.seq, dropped, standing.problems or frozenset(), str(refused))
+        standing.stock, standing.snapshots, standing.seq, standing.refused = stock, snapshots, stock.seq, ""
+        problems = {problem for instance in compiled.values() for problem in instance.problems}
+        places = frozenset((problem.holder_kind, problem.holder_id, problem.path, problem.reason) for problem in problems)
+        return _Round(stock.seq, snapshots, stock.seq, dropped, places)
+
+    def _snapshot(self, node: Node, compiled: dict[UUID, Compiled], standing: _Standing) -> Snapshot:
+        earlier = standing.snapshots.get(node.pk)
+        door = {LISTENER: {LISTENER_NAME: packed(listener(node.listen_host, node.listen_port))}}
+        snapshot = Snapshot.of({**compiled[node.instance_id].resources, **door}, self._version_key, earlier)
+        snapshot.check(earlier)
+        return snapshot
 
     def _write_down(self, region: UUID, result: _Round) -> None:
         standing = self._standing[region]
@@ -177,11 +184,13 @@ class Publisher:
             standing.problems = result.problems
         if not result.refused:
             Publication.succeed(region, result.seq)
-            return
-        log.error("Not published: %s The last good state stays with the gateways.", result.refused)
-        Publication.refuse(region, result.seq, result.refused)
-        with deed(self._by, "snapshot.refuse", Region.objects.get(pk=region)) as entry:
-            entry.facts = {"reason": result.refused[:300], "seq": result.seq}
+        else:
+            Publication.refuse(region, result.seq, result.refused)
+        if result.refused and result.refused != standing.told:
+            log.error("Not published: %s The last good state stays with the gateways.", result.refused)
+            with deed(self._by, "snapshot.refuse", Region.objects.get(pk=region)) as entry:
+                entry.facts = {"reason": result.refused[:300], "seq": result.seq}
+        standing.told = result.refused
 
 
 def _head_and_regions() -> tuple[int, list[UUID]]:
@@ -193,12 +202,3 @@ def _version_ids(stock: Inventory) -> set[UUID]:
     uses = [credential.use for consumer in stock.consumers for credential in consumer.credentials]
     uses += [use for instance in stock.instances for service in instance.services for use in service.keys]
     return {version.id for use in uses for version in use.versions}
-
-
-def _with_fresh_connection(work: Callable[[], T]) -> T:
-    """A connection that broke is not kept: the next try opens another."""
-    try:
-        return work()
-    except DatabaseError:
-        connection.close()
-        raise

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +18,7 @@ from gateway.xds.ledger import DatabaseLedger
 from gateway.xds.publisher import Publisher
 from gateway.xds.server import ControlPlane
 from gateway.xds.watch import watch
+from gateway.xds.worker import Worker
 from secrets_app import keyring
 from secrets_app.actor import Actor
 from secrets_app.errors import VaultError
@@ -50,14 +49,11 @@ async def serve(host: str, port: int) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    notes = ThreadPoolExecutor(1, thread_name_prefix="notes")
+    in_notes = Worker("notes")
     by = Actor.system("control-plane")
     cache, ledger, head = Cache(), DatabaseLedger(by), watch()
-    server = ControlPlane(cache, KnownNodes(notes), ledger)
+    server = ControlPlane(cache, KnownNodes(in_notes), ledger)
     publisher = Publisher(cache, server, ledger, head, keyring.derived(b"xds versions"), by)
-
-    async def in_notes(work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(notes, work)
 
     try:
         await in_notes(Heartbeat.rest)
@@ -75,22 +71,22 @@ async def serve(host: str, port: int) -> None:
         publisher.close()
         with contextlib.suppress(DatabaseError):  # then silence will tell the console
             await in_notes(Heartbeat.rest)
-        notes.shutdown()
+        in_notes.close()
         head.close()
 
 
 class KnownNodes:
     """Nodes by token, out of the database."""
 
-    def __init__(self, thread: ThreadPoolExecutor) -> None:
-        self._thread = thread
+    def __init__(self, in_thread: Worker) -> None:
+        self._in_thread = in_thread
 
     async def identify(self, token: str) -> Identity | None:
-        node = await asyncio.get_running_loop().run_in_executor(self._thread, Node.by_token, token)
+        node = await self._in_thread(lambda: Node.by_token(token))
         return Identity(node.pk, node.name) if node else None
 
 
-async def _beat(in_thread: Callable[[Callable[[], None]], Any]) -> None:
+async def _beat(in_thread: Worker) -> None:
     while True:
         await asyncio.sleep(BEAT)
         try:
