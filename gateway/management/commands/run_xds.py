@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
+import resource
 import signal
+import sys
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +29,7 @@ from secrets_app.errors import VaultError
 log = logging.getLogger(__name__)
 
 BEAT = 5.0  # seconds
+_PR_SET_DUMPABLE = 4
 
 
 class Command(BaseCommand):
@@ -36,6 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.XDS_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        keep_memory_private()
         try:
             asyncio.run(serve(options["host"], options["port"]))
         except VaultError as refused:
@@ -73,6 +78,13 @@ async def serve(host: str, port: int) -> None:
             await in_notes(Heartbeat.rest)
         in_notes.close()
         head.close()
+
+
+def keep_memory_private() -> None:
+    """Opened values are in it: no core file holds them, and no process of the same user, the web's included, can look into it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 class KnownNodes:
