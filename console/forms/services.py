@@ -69,9 +69,9 @@ class ServiceForm(BranchedForm):
     def reshaped(cls, data: Mapping[str, Any], **kwargs: Any) -> Self:
         """The form with a row more or less, as the buttons of a page without JavaScript ask for. Values must be entered again."""
         rows = {kind: posted_rows(data, kind) for kind in (VALUE, KEY)}
-        if (kind := data.get("add")) in rows and len(rows[kind]) < KEYS_A_SERVICE:
+        if (kind := data.get("add_row")) in rows and len(rows[kind]) < KEYS_A_SERVICE:
             rows[kind].append(max(rows[kind]) + 1)
-        kind, _underscore, row = str(data.get("remove", "")).partition("_")
+        kind, _underscore, row = str(data.get("remove_row", "")).partition("_")
         if kind in rows and row.isdigit() and len(rows[kind]) > 1:
             rows[kind] = [one for one in rows[kind] if one != int(row)]
         return cls(initial={name: data[name] for name in data if not name.startswith((VALUE, "once"))}, rows=rows, **kwargs)

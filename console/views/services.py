@@ -215,7 +215,7 @@ def _question(request: ConsoleRequest, service: Service, form: Confirm | TypedNa
 
 def _reshapes(request: ConsoleRequest) -> bool:
     """A page without JavaScript asks for one row more or less."""
-    return "add" in request.POST or "remove" in request.POST
+    return "add_row" in request.POST or "remove_row" in request.POST
 
 
 def _said(notice: str, keys: NewKeys | None) -> str:

@@ -19,15 +19,15 @@ WORDS = [
     "new", "options", "local", "spare", "chat", "acme", "partner", "resting", "Main", "SPARE", "spare ", "key_0", "value_0",
     "on", "custom", "system", "reference",
     "bearer", "header", "query", "openai", "azure", "claude", "native", "OpenAI/v1", "24", "168", "25", "2.1.10", "2.1.25",
-    "enabled", "disabled", "add", "remove", "value", "key",
+    "enabled", "disabled", "add_row", "remove_row", "value", "key",
     "authorization", "x-api-key", "host", "x-forwarded-for", "lock_version", "00000000-0000-0000-0000-000000000000",
     "2026-11-23T08:00", "9999-12-31T23:59:59", "0000-00-00",
 ]  # fmt: skip
 FIELDS = [
     "name", "title", "description", "generation", "value", "overlap", "once", "lock_version", "confirm", "key", "method",
     "source_kind", "header", "parameter", "state",
-    "version", "supplier", "protocol", "address", "source", "value_0", "value_1", "value_999", "key_0", "key_1", "key_20", "add",
-    "remove", "row", "kind", "consumers", "q", "search",
+    "version", "supplier", "protocol", "address", "source", "value_0", "value_1", "value_999", "key_0", "key_1", "key_20", "add_row",
+    "remove_row", "row", "kind", "consumers", "q", "search",
     "show", "sort", "before", "after", "versions", "page", "since", "until", "actor", "action", "object", "outcome", "region",
     "about", "theme", "next", "login", "password",
     "kms_instance", "master_key", "csrfmiddlewaretoken", "gateway", "v", "__proto__", "id", "",

@@ -152,9 +152,11 @@ def make_services(visitor: Visitor) -> None:
     assert post(
         f"{services}/new/", {**service, "name": "b", "address": "http://localhost:8000", "value_0": plant("a wrong address")}
     ).status_code in (303, 422)
-    assert post(f"{services}/new/", {**service, "name": "c", "value_0": plant("a row more"), "add": "value"}).status_code == 200
+    assert post(f"{services}/new/", {**service, "name": "c", "value_0": plant("a row more"), "add_row": "value"}).status_code == 200
     assert (
-        post(f"{services}/new/", {**service, "name": "d", "value_0": plant("a row less"), "value_1": "x", "remove": "value_1"}).status_code
+        post(
+            f"{services}/new/", {**service, "name": "d", "value_0": plant("a row less"), "value_1": "x", "remove_row": "value_1"}
+        ).status_code
         == 200
     )
     edit = {**service, "value_0": plant("edit service"), "lock_version": "999"}

@@ -76,6 +76,25 @@ def test_a_page_holds_no_script_or_style_of_its_own(world: World, name: str) -> 
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", page)
 
 
+# What htmx and console.js call on a form: a control of that name would stand in its place (form.remove).
+METHODS = {
+    "addEventListener", "after", "animate", "append", "before", "blur", "click", "closest", "contains",
+    "dispatchEvent", "focus", "getAttribute", "hasAttribute", "matches", "normalize", "prepend", "querySelector",
+    "querySelectorAll", "remove", "removeAttribute", "replaceChildren", "replaceWith", "reportValidity",
+    "requestSubmit", "reset", "setAttribute", "submit", "add",
+}  # fmt: skip
+
+
+def test_no_control_takes_the_place_of_a_forms_own_method(world: World) -> None:
+    html = [file.read_text() for file in (settings.BASE_DIR / "templates").rglob("*.html")]
+    html += [
+        cast.client("alice").get(row.url(name, world), follow=True).content.decode() for name, row in ROWS.items() if name != "stylesheet"
+    ]
+    controls = {name for text in html for name in re.findall(r"<(?:input|button|select|textarea)\b[^>]*\s(?:name|id)=\"([^\"]+)\"", text)}
+    assert len(controls) > 20
+    assert controls & METHODS == set()
+
+
 def test_cookies_are_closed_and_under_tls_bound_to_the_host(world: World) -> None:
     client = cast.client()
     client.get("/sign-in/")

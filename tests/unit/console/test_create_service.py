@@ -177,12 +177,12 @@ def test_without_javascript_the_server_adds_and_removes_rows(east: Instance) -> 
     def rows(answer: Any) -> list[str]:
         return [name for name in ("key_0", "key_1", "key_2", "key_3", "value_0", "value_1") if f'name="{name}"' in markup(answer)]
 
-    answer = post(new(east), given(generation="custom", value_0=CANARY, add="value"), status=200)
+    answer = post(new(east), given(generation="custom", value_0=CANARY, add_row="value"), status=200)
     assert rows(answer) == ["key_0", "value_0", "value_1"]
     assert_silent(answer, CANARY)
-    answer = post(new(east), given(key_0="one", key_1="two", key_2="three", add="key"), status=200)
+    answer = post(new(east), given(key_0="one", key_1="two", key_2="three", add_row="key"), status=200)
     assert rows(answer) == ["key_0", "key_1", "key_2", "key_3", "value_0"]
-    answer = post(new(east), given(key_0="one", key_1="two", key_2="three", remove="key_1"), status=200)
+    answer = post(new(east), given(key_0="one", key_1="two", key_2="three", remove_row="key_1"), status=200)
     assert rows(answer) == ["key_0", "key_2", "value_0"]
     page = markup(answer)
     assert 'value="one"' in page
@@ -190,8 +190,8 @@ def test_without_javascript_the_server_adds_and_removes_rows(east: Instance) -> 
     assert 'value="two"' not in page
     assert 'value="chat"' in page
     assert "There is a problem" not in page
-    assert rows(post(new(east), given(remove="key_0"), status=200)) == ["key_0", "value_0"]  # one always stays
-    for strange in ({"remove": "x"}, {"remove": "key_999"}, {"add": "<script>"}, {"add": "key", "remove": "key_0"}):
+    assert rows(post(new(east), given(remove_row="key_0"), status=200)) == ["key_0", "value_0"]  # one always stays
+    for strange in ({"remove_row": "x"}, {"remove_row": "key_999"}, {"add_row": "<script>"}, {"add_row": "key", "remove_row": "key_0"}):
         post(new(east), given(**strange), status=200)
     assert not Service.objects.exists()
 
