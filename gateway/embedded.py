@@ -58,7 +58,10 @@ class Node:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every key
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # each call through the gateway takes two
-        os.execve(envoy, command, {})  # noqa: S606 (no environment: ours may hold passwords, and Envoy reads none of it)
+        try:
+            os.execve(envoy, command, {})  # noqa: S606 (no environment: ours may hold passwords, and Envoy reads none of it)
+        except OSError as failed:
+            raise GatewayUnavailable(f"{envoy} cannot be run on this machine: {failed.strerror}.") from None
 
     @property
     def admin_socket(self) -> Path:

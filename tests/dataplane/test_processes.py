@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from gateway.models import Consumer, Instance, Node, Service
@@ -176,6 +177,21 @@ def test_a_port_that_is_taken_and_a_keyring_that_is_missing_are_said_plainly(
         away.rename(private)
     assert "private.json" in processes.output
     assert "Traceback" not in processes.output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--xds", "10.0.0.1:18000"], "10.0.0.1:18000 is no loopback address"),
+        (["--xds", "127.0.0.1"], "127.0.0.1 is no loopback address with a port"),
+        (["--xds", "localhost:x"], "localhost:x is no loopback address"),
+        (["--name", "../elsewhere"], "A node's name"),
+    ],
+)
+def test_options_that_cannot_work_are_said_plainly(processes: Processes, options: list[str], words: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(words)):
+        call_command("run_gateway", "--instance", processes.instance.ref, *options)
+    assert not Node.objects.exists()
 
 
 def test_an_instance_that_does_not_exist_is_said_plainly(processes: Processes) -> None:

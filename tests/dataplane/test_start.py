@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from tests.dataplane.backend import Backend
 from tests.dataplane.gateway import Gateway, running_gateway
 from tests.dataplane.plane import Plane
 from tests.dataplane.region import Region
-from tests.processes import eventually
+from tests.processes import ROOT, eventually
 
 pytestmark = pytest.mark.envoy
 
@@ -102,3 +104,13 @@ def test_a_path_too_long_for_a_socket_is_said_so(tmp_path: Path) -> None:
 def test_a_program_that_is_none_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(GatewayUnavailable, match="CONSOLE_ENVOY_PATH"):
         find_envoy(str(tmp_path / "no-envoy"))
+
+
+def test_a_program_for_another_machine_is_said_so(tmp_path: Path) -> None:
+    foreign = tmp_path / "envoy"
+    foreign.write_bytes(b"\x7fELF of another kind")
+    foreign.chmod(0o700)
+    program = "import sys; from pathlib import Path; from gateway.embedded import Node"
+    program += "; Node('', Path(sys.argv[1]), '', 0).become(Path(sys.argv[2]))"
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path), str(foreign)], cwd=ROOT, capture_output=True, text=True)
+    assert "cannot be run on this machine" in ended.stderr

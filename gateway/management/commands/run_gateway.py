@@ -1,6 +1,8 @@
 """One Envoy, joined to an instance as a node: after joining, this process becomes it."""
 
 import json
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +44,26 @@ class Command(BaseCommand):
 
 def join(instance: Instance, options: dict[str, Any], by: Actor) -> EnvoyNode:
     """Let the node in and write its folder. A folder from an earlier run holds its token, so that nothing changes for the others."""
-    host, _, port = options["xds"].rpartition(":")
+    host, port = _control_plane(options["xds"])
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", options["name"]):
+        raise CommandError("A node's name (--name) begins with a letter or digit and has up to 64 of these, dots, hyphens and underscores.")
     folder = Path(settings.DATA_DIR) / "nodes" / f"{instance.ref}-{options['name']}"
-    node = EnvoyNode(options["name"], folder, host.strip("[]"), int(port))
+    node = EnvoyNode(options["name"], folder, host, port)
     _row, token = Node.join(instance, options["name"], options["host"], options["port"], _kept_token(folder), by=by)
     node.write(token)
     return node
+
+
+def _control_plane(address: str) -> tuple[str, int]:
+    """On this machine only: the node shows its token on this connection, in the clear."""
+    host, _, port = address.rpartition(":")
+    host = {"localhost": "127.0.0.1"}.get(host, host.strip("[]"))
+    try:
+        if ip_address(host).is_loopback and 0 < int(port) < 65536:
+            return host, int(port)
+    except ValueError:
+        pass
+    raise CommandError(f"{address} is no loopback address with a port, such as 127.0.0.1:{settings.XDS_PORT}.")
 
 
 def _kept_token(folder: Path) -> str:
