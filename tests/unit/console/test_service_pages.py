@@ -164,7 +164,7 @@ def test_values_of_its_own_are_kept_when_left_empty_and_all_replaced_when_not(ea
 
 
 def test_rows_come_and_go_in_an_edit_too(chat: Service) -> None:
-    page = markup(post(at(chat, "edit/"), edited(add="key", address="https://typed.example"), status=200))
+    page = markup(post(at(chat, "edit/"), edited(add_row="key", address="https://typed.example"), status=200))
     for there in ('name="key_1"', 'value="openai_prod"', 'value="https://typed.example"', 'name="lock_version" value="1"'):
         assert there in page
 
