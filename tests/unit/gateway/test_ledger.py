@@ -15,6 +15,7 @@ from gateway.xds.refusals import Refused
 from gateway.xds.worker import Worker
 from secrets_app.models import AuditEntry
 from tests import cast
+from tests.loop import in_own_loop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,7 +37,7 @@ def at_work(scenario: Callable[[DatabaseLedger], Awaitable[None]]) -> None:
             running.cancel()
             worker.close()
 
-    asyncio.run(run())
+    in_own_loop(run())
 
 
 async def until(question: Callable[[], Any]) -> None:

@@ -26,6 +26,7 @@ from secrets_app import keyring
 from secrets_app.errors import CannotOpen
 from secrets_app.models import AuditEntry, AuditHead, Key, KeyVersion, Region
 from tests import cast
+from tests.loop import in_own_loop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +94,7 @@ def at_work(scenario: Callable[[Desk], Awaitable[None]]) -> None:
             desk.publisher.close()
             desk.watch.close()
 
-    asyncio.run(run())
+    in_own_loop(run())
 
 
 @contextmanager
