@@ -48,6 +48,7 @@ _ANSWERS = (
     ("response.code_details == 'failed_to_inject_credential'", "no_provider_key", "The gateway has no usable key for this service."),
     ("response.code_details == 'direct_response' && response.code == 403", "not_authorized", ""),
     ("response.code_details == 'direct_response' && response.code == 404", "unknown_service", ""),
+    ("response.code_details == 'direct_response' && response.code == 405", "method_not_allowed", ""),
 )
 
 # %PATH(NQ)%: a path without its query, because a query may hold a key. No header of the request is written.

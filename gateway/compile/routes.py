@@ -1,4 +1,4 @@
-"""Who may call what, and what of a request travels on. One route per AI service, then a plain 404."""
+"""Who may call what, and what of a request travels on. One route per AI service, between what the gateway answers itself."""
 
 from collections.abc import Iterable, Mapping
 from uuid import UUID
@@ -7,6 +7,7 @@ from envoy.config.core.v3.base_pb2 import DataSource, HeaderValueOption, KeyValu
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     FilterConfig,
+    HeaderMatcher,
     Route,
     RouteAction,
     RouteMatch,
@@ -17,6 +18,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuthPerRoute
 from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutationPerRoute, Mutations
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import UInt32Value
 
@@ -41,14 +43,27 @@ _NEVER_FORWARDED = frozenset(
     }
 )  # fmt: skip
 
+# What APIs are spoken with, and no more: TRACE (RFC 9110, 9.3.8), and to some servers TRACK, asks for the request to be sent back as it
+# arrived, which by then holds the provider's key. HTTP/1.1 clients can only name methods that Envoy knows, HTTP/2 ones any.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+_NO_METHOD = f"This gateway forwards {', '.join(_METHODS)} and no other method."
 _UNKNOWN = "There is no service at this address. An AI service answers at /ai/<name>/."
 _NOBODY = "No consumer is authorized to call this service yet."
 
 
 def routes(services: Iterable[Service], roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
     """Depends on no version of a key: a rotation leaves every byte as it is."""
-    table = [_service_route(service, roll, values, memo) for service in services]
-    return RouteConfiguration(name=ROUTES, virtual_hosts=[VirtualHost(name=ROUTES, domains=["*"], routes=[*table, _nothing_here()])])
+    table = [_other_method(), *(_service_route(service, roll, values, memo) for service in services), _nothing_here()]
+    return RouteConfiguration(name=ROUTES, virtual_hosts=[VirtualHost(name=ROUTES, domains=["*"], routes=table)])
+
+
+def _other_method() -> Route:
+    known = StringMatcher(safe_regex=RegexMatcher(regex="|".join(_METHODS)))
+    other = HeaderMatcher(name=":method", string_match=known, invert_match=True)
+    route = _own_answer("method", RouteMatch(prefix="/", headers=[other]), 405, _NO_METHOD)
+    route.response_headers_to_add.append(literal_header("allow", ", ".join(_METHODS), HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD))
+    return route
 
 
 def _service_route(service: Service, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Route:
@@ -119,7 +134,12 @@ def _without_parameters(names: Iterable[str]) -> Any:
 
 
 def _nothing_here() -> Route:
-    route = Route(name="unknown", match=RouteMatch(prefix="/"), direct_response=_answer(404, _UNKNOWN))
+    return _own_answer("unknown", RouteMatch(prefix="/"), 404, _UNKNOWN)
+
+
+def _own_answer(name: str, match: RouteMatch, status: int, text: str) -> Route:
+    """The same to everybody: no key is asked for."""
+    route = Route(name=name, match=match, direct_response=_answer(status, text))
     route.typed_per_filter_config[KEY_AUTH].CopyFrom(_no_authentication())
     return route
 

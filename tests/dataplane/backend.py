@@ -99,7 +99,19 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._json(200, {"ok": True})
 
-    do_POST = do_GET  # noqa: N815 (the name that http.server looks for)
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_CONNECT = do_PROPFIND = do_GET  # noqa: N815 (the names that http.server looks for)
+
+    def do_TRACE(self) -> None:
+        """Sends back what came, as RFC 9110 (9.3.8) has it. IIS knows TRACK as another word for it."""
+        self.server.backend.seen.append(Seen(self.command, self.path, tuple(self.headers.items()), b""))
+        echo = f"{self.requestline}\r\n{self.headers}".encode()
+        self.send_response(200)
+        self.send_header("content-type", "message/http")
+        self.send_header("content-length", str(len(echo)))
+        self.end_headers()
+        self.wfile.write(echo)
+
+    do_TRACK = do_TRACE  # noqa: N815
 
     def _json(self, status: int, answer: object) -> None:
         body = json.dumps(answer).encode()
@@ -107,7 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _stream(self, request: dict[str, str]) -> None:
         self.send_response(200)

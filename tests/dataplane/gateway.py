@@ -68,6 +68,15 @@ class Gateway:
     def status(self, path: str, key: str = "", **headers: str) -> int:
         return self.get(path, key, **headers).status_code
 
+    def send(self, request_line: str, *headers: str) -> tuple[int, bytes]:
+        """Status and body of a request sent exactly as written; every client library would tidy it up."""
+        with socket.create_connection(self.addresses()[0], timeout=10) as connection:
+            head = [request_line, "host: gateway", "connection: close", *headers, "", ""]
+            connection.sendall("\r\n".join(head).encode("latin-1"))
+            answer = http.client.HTTPResponse(connection, method=request_line.split()[0])
+            answer.begin()
+            return answer.status, answer.read()
+
     @property
     def log(self) -> str:
         return self._output.read_text()

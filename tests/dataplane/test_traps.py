@@ -1,6 +1,5 @@
 """Envoy's traps, one test each: what looks right and is not. The names follow the list in the design of the data plane."""
 
-import http.client
 import socket
 import stat
 import time
@@ -32,15 +31,7 @@ def region(region: Region, backend: Backend) -> Region:
 
 
 def raw(gateway: Gateway, target: str, *headers: str) -> int:
-    """The status of a request whose target is sent exactly as written; every client library would tidy it up."""
-    ((host, port),) = gateway.addresses()
-    lines = [f"GET {target} HTTP/1.1", "host: gateway", "connection: close", f"authorization: Bearer {ALICE}", *headers]
-    with socket.create_connection((host, port), timeout=10) as connection:
-        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        answer = http.client.HTTPResponse(connection)
-        answer.begin()
-        answer.read()
-        return answer.status
+    return gateway.send(f"GET {target} HTTP/1.1", f"authorization: Bearer {ALICE}", *headers)[0]
 
 
 def test_trap_rules_of_a_route_without_forwarding_would_send_the_callers_key_on(
@@ -180,6 +171,65 @@ def test_trap_forwarding_headers_and_our_identity_header_would_travel_to_the_pro
     assert raw(gateway, "/ai/chat/models", *claimed) == 200
     assert backend.last.names == {"host", "authorization"}
     assert gateway.consumer_of("/v1/models") == "alice/0~1"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "TRACK", "trace", "CONNECT", "PROPFIND"])
+def test_trap_a_back_end_that_echoes_a_request_would_give_the_providers_key_away(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region, method: str
+) -> None:
+    region.service("open", backend.port, "provider", consumer_authentication=False)
+    plane.publish(region)
+    for target in ("/ai/chat/models", "/ai/open/models", "chat:443", "http://elsewhere/ai/chat/models"):
+        status, body = gateway.send(f"{method} {target} HTTP/1.1", f"authorization: Bearer {ALICE}")
+        assert status in (400, 404, 405), (target, status)
+        assert PROVIDER.encode() not in body
+    assert not backend.seen
+
+
+@pytest.mark.parametrize("method", [b"TRACE", b"TRACK", b"CONNECT", b"GET\tx", b"PROPFIND"])
+def test_trap_http_2_would_let_a_method_pass_that_http_1_refuses(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region, method: bytes
+) -> None:
+    plane.publish(region)
+    assert http2_answers(gateway, b"GET")
+    assert backend.seen.pop().method == "GET"
+    http2_answers(gateway, method)
+    assert not backend.seen
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_every_method_that_an_api_needs_is_forwarded(plane: Plane, gateway: Gateway, backend: Backend, region: Region, method: str) -> None:
+    plane.publish(region)
+    assert gateway.send(f"{method} /ai/chat/models HTTP/1.1", f"authorization: Bearer {ALICE}")[0] == 200
+    assert backend.last.method == method
+
+
+def test_another_method_is_told_which_ones_there_are(plane: Plane, gateway: Gateway, backend: Backend, region: Region) -> None:
+    plane.publish(region)
+    answer = gateway.client.request("TRACE", gateway.url + "/ai/chat/models", headers={"authorization": f"Bearer {ALICE}"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+def http2_answers(gateway: Gateway, method: bytes) -> bool:
+    """Whether a request over HTTP/2 gets an answer, rather than a reset. HTTP/2 leaves the method to whoever writes it."""
+    names = {b":method": method, b":scheme": b"http", b":path": b"/ai/chat/models", b":authority": b"gateway"}
+    fields = {**names, b"authorization": b"Bearer " + ALICE.encode()}
+    block = b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in fields.items())  # RFC 7541, 6.2.2
+    settings, headers, goaway = 4, 1, 7
+    with socket.create_connection(gateway.addresses()[0], timeout=10) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(settings, 0, 0, b"") + frame(headers, 0x5, 1, block))
+        stream = connection.makefile("rb")
+        while head := stream.read(9):
+            kind, about = head[3], int.from_bytes(head[5:9], "big")
+            stream.read(int.from_bytes(head[:3], "big"))
+            if about == 1 or kind == goaway:
+                return about == 1 and kind == headers
+    return False
+
+
+def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
+    return len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
 
 
 def test_trap_a_refused_key_in_the_query_would_stand_in_the_access_log(

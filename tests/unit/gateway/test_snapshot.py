@@ -6,7 +6,7 @@ import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from envoy.config.route.v3.route_components_pb2 import FilterConfig
+from envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, ApiKeyAuthPerRoute, Credential
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, Secret
@@ -20,7 +20,7 @@ from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
 from tests.dataplane.region import Region, key_id
 
 KEY = b"a key of this deployment"
-CHAT, CLOSED = 0, 1  # routes by position
+CHAT, CLOSED = "ai/chat", "ai/closed"  # routes
 
 
 @pytest.fixture
@@ -76,9 +76,13 @@ def routes(change: Callable[[RouteConfiguration], None]) -> Callable[[dict[str, 
     return apply
 
 
-def rules(position: int, change: Callable[[ApiKeyAuthPerRoute], None]) -> Callable[[dict[str, dict[str, Any]]], None]:
+def route(table: RouteConfiguration, name: str) -> Route:
+    return next(route for route in table.virtual_hosts[0].routes if route.name == name)
+
+
+def rules(name: str, change: Callable[[ApiKeyAuthPerRoute], None]) -> Callable[[dict[str, dict[str, Any]]], None]:
     def apply(table: RouteConfiguration) -> None:
-        config = table.virtual_hosts[0].routes[position].typed_per_filter_config[KEY_AUTH]
+        config = route(table, name).typed_per_filter_config[KEY_AUTH]
         own = ApiKeyAuthPerRoute()
         config.Unpack(own)
         change(own)
@@ -104,15 +108,15 @@ def secret(value: bytes) -> Callable[[dict[str, dict[str, Any]]], None]:
 
 
 def say_nothing(table: RouteConfiguration) -> None:
-    del table.virtual_hosts[0].routes[CHAT].typed_per_filter_config[KEY_AUTH]
+    del route(table, CHAT).typed_per_filter_config[KEY_AUTH]
 
 
 def say_nothing_in_many_words(table: RouteConfiguration) -> None:
-    table.virtual_hosts[0].routes[CHAT].typed_per_filter_config[KEY_AUTH].Pack(FilterConfig(is_optional=True))
+    route(table, CHAT).typed_per_filter_config[KEY_AUTH].Pack(FilterConfig(is_optional=True))
 
 
 def lead_elsewhere(table: RouteConfiguration) -> None:
-    table.virtual_hosts[0].routes[CHAT].route.cluster = "ai/gone/0"
+    route(table, CHAT).route.cluster = "ai/gone/0"
 
 
 CANARY = "canary-0123456789"
