@@ -49,6 +49,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("instances/", instances.list_, name="instance-list"),
     path("instances/new/", instances.create, name="instance-create"),
     path("instances/<slug:ref>/", instances.detail, name="instance-detail"),
+    path("instances/<slug:ref>/upgrade/", instances.upgrade, name="instance-upgrade"),
     path("instances/<slug:ref>/delete/", instances.delete, name="instance-delete"),
     path("instances/<slug:ref>/nodes/", instances.nodes, name="node-list"),
     path("instances/<slug:ref>/services/", services.list_, name="service-list"),

@@ -9,5 +9,10 @@ def supports_references(version: str) -> bool:
     return _parts(version) >= _parts(FIRST_WITH_REFERENCES)
 
 
+def newer_than(version: str) -> list[str]:
+    """What an instance of this version can be upgraded to, newest first."""
+    return [one for one in COMPATIBILITY_VERSIONS if _parts(one) > _parts(version)]
+
+
 def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))

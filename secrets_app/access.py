@@ -69,6 +69,7 @@ ACTIONS: dict[str, Action] = {
     #
     "instance.view": _row(_("opened instance"), KEY_MANAGER, OPERATOR, VIEWER),
     "instance.create": _row(_("created instance"), OPERATOR, publishes=True, facts="version"),
+    "instance.upgrade": _row(_("upgraded instance"), OPERATOR, publishes=True, facts="version previous"),
     "instance.delete": _row(_("deleted instance"), OPERATOR, publishes=True, facts="services nodes"),
     #
     "service.view": _row(_("opened service"), KEY_MANAGER, OPERATOR, VIEWER),

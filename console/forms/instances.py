@@ -1,8 +1,10 @@
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from console.forms.base import DeedForm
-from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, supports_references
+from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, newer_than, supports_references
 
 
 def _label(version: str) -> object:
@@ -23,3 +25,13 @@ class CreateInstance(DeedForm):
         help_text=_("Key references need %(version)s or later.") % {"version": FIRST_WITH_REFERENCES},
         error_messages={"required": _("Choose one of the versions listed.")},
     )
+
+
+class UpgradeInstance(DeedForm):
+    version = forms.ChoiceField(label=_("Compatibility version"), error_messages={"required": _("Choose one of the versions listed.")})
+
+    def __init__(self, *args: Any, version: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["version"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(newer, _label(newer)) for newer in newer_than(version)]

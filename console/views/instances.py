@@ -9,7 +9,7 @@ from django.utils.translation import gettext as now
 
 from console.facts.services import instance_rows, joining, node_rows
 from console.forms.confirm import TypedName
-from console.forms.instances import CreateInstance
+from console.forms.instances import CreateInstance, UpgradeInstance
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
@@ -76,6 +76,23 @@ def nodes(request: ConsoleRequest, ref: str) -> HttpResponse:
         "joining": joining(instance, delivery.by_instance.get(instance.pk, ()), settings.GATEWAY_PORT),
     }
     return page(request, "instances/nodes.html", context)
+
+
+@allows("instance.upgrade")
+def upgrade(request: ConsoleRequest, ref: str) -> HttpResponse:
+    instance = Instance.visible_to(request.actor, request.region).find(ref)
+    form = UpgradeInstance(posted(request), version=instance.version)
+    if form.is_valid() and form.did(lambda: instance.upgrade(form.cleaned_data["version"], by=request.actor)):
+        notice = now("Instance %(name)s has version %(version)s now.") % {"name": instance.name, "version": instance.version}
+        return see_other(request, _to(request, "instance-detail", instance), notice=notice)
+    context = {
+        "form": form,
+        "instance": instance,
+        "submit": now("Upgrade") if instance.upgradable else "",
+        "size": "decision",
+        "back": _to(request, "instance-detail", instance),
+    }
+    return page(request, "instances/upgrade.html", context, status=form.status)
 
 
 @allows("instance.delete")

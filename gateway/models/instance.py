@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from gateway.models.base import Noun, refuse, searched
-from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, supports_references
+from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, newer_than, supports_references
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Region, deed
@@ -64,6 +64,10 @@ class Instance(Noun):
     def supports_references(self) -> bool:
         return supports_references(self.version)
 
+    @property
+    def upgradable(self) -> bool:
+        return bool(newer_than(self.version))
+
     @classmethod
     def visible_to(cls, actor: Actor, region: Region) -> InstanceQuerySet:
         return cls.objects.filter(region=region) if actor.may("instance.view") else cls.objects.none()
@@ -84,6 +88,17 @@ class Instance(Noun):
             entry.stamp(instance)
             entry.facts = {"version": version}
         return instance
+
+    def upgrade(self, version: str, *, by: Actor) -> None:
+        """To a newer compatibility version: from 2.1.11 on its services may refer to keys. There is no way back, as documented."""
+        with deed(by, "instance.upgrade", self) as entry:
+            self._lock()
+            if version not in newer_than(self.version):
+                raise Invalid({"version": [str(_("Choose a version newer than %(version)s.") % {"version": self.version})]})
+            entry.facts = {"version": version, "previous": self.version}
+            self.version = version
+            self._save("version")
+            entry.stamp(self)
 
     def delete(self, *, by: Actor) -> None:  # type: ignore[override]
         """Raises Conflict while it has services: they go first, and with them their references."""

@@ -33,7 +33,7 @@ class World:
         foreign = cast.instance(abroad, "Foreign")
         cast.service(foreign, "foreign", keys=[cast.key(abroad, "foreign")])
         cast.consumer(abroad, "foreign")
-        gateway, empty = cast.instance(region, "Main"), cast.instance(region, "Empty")
+        gateway, empty = cast.instance(region, "Main"), cast.instance(region, "Empty", version="2.1.11")
         cast.key(region, "spare")
         cast.key(region, "resting").disable(by=cast.SETUP)
         partner, upstream = cast.key(region, "partner"), cast.key(region, "upstream")

@@ -169,3 +169,16 @@ def test_nothing_typed_anywhere_breaks_the_page(region: Region, field: str) -> N
         answer = client.post(NEW, {"name": "east", "version": "2.1.25", field: typed})
         assert answer.status_code in (303, 422), (field, typed[:40])
         Instance.objects.all().delete()
+
+
+def test_an_old_instance_offers_its_upgrade_and_the_newest_says_that_it_is(region: Region, east: Instance) -> None:
+    old = cast.instance(region, "old", version="2.1.10")
+    upgrade = f"{LIST}{old.ref}/upgrade/"
+    assert f'href="{upgrade}"' in get(f"{LIST}{old.ref}/").content.decode()
+    assert "From 2.1.11 on its services can refer to keys" in text(get(upgrade))
+    post(upgrade, {"version": "2.1.10"}, "olive", status=422)
+    answer = post(upgrade, {"version": "2.1.25"}, "olive", status=303)
+    assert answer["Location"] == f"{LIST}{old.ref}/"
+    assert Instance.objects.get(pk=old.pk).version == "2.1.25"
+    assert f"{LIST}{old.ref}/upgrade/" not in get(f"{LIST}{old.ref}/").content.decode()
+    assert "2.1.25 is the newest version there is." in text(get(f"{LIST}{east.ref}/upgrade/"))

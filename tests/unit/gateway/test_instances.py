@@ -7,7 +7,7 @@ import pytest
 from gateway.models import Instance, Node, Service
 from gateway.versions import COMPATIBILITY_VERSIONS, NEWEST, supports_references
 from secrets_app.errors import AlreadyDone, Conflict, Invalid, NotAllowed, NotFound
-from secrets_app.models import AuditEntry, Region
+from secrets_app.models import AuditEntry, Key, Region
 from tests import cast
 
 
@@ -111,3 +111,27 @@ def test_an_instance_deleted_meanwhile_is_not_found(region: Region) -> None:
     with pytest.raises(NotFound):
         cast.service(twin)
     assert not Service.objects.exists()
+
+
+def test_an_upgrade_lets_services_refer_to_keys_and_leads_no_way_back(region: Region) -> None:
+    instance = cast.instance(region, "east", version="2.1.10")
+    with pytest.raises(Invalid, match=r"2\.1\.11 or later"):
+        cast.service(instance, keys=[cast.key(region, "provider")])
+    instance.upgrade("2.1.11", by=cast.actor("olive"))
+    entry = last_entry()
+    assert (entry.action, entry.target, entry.facts) == ("instance.upgrade", "east", {"version": "2.1.11", "previous": "2.1.10"})
+    assert Instance.objects.get(pk=instance.pk).changed_seq == entry.seq
+    cast.service(instance, keys=[Key.objects.get(name="provider")])
+    for version in ("2.1.11", "2.1.10", "9.9.9", ""):
+        with pytest.raises(Invalid) as refused:
+            instance.upgrade(version, by=cast.SETUP)
+        assert list(refused.value.errors) == ["version"]
+    assert Instance.objects.get(pk=instance.pk).version == "2.1.11"
+
+
+@pytest.mark.parametrize("who", ["kim", "vera", "audrey", "mallory"])
+def test_only_operators_and_owners_upgrade_instances(region: Region, who: str) -> None:
+    instance = cast.instance(region, "east", version="2.1.10")
+    with pytest.raises(NotAllowed):
+        instance.upgrade(NEWEST, by=cast.actor(who))
+    assert Instance.objects.get(pk=instance.pk).version == "2.1.10"
