@@ -4,6 +4,8 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from secrets_app.hardening import UMASK
+
 
 def take_data_dir() -> None:
     """`up --data-dir X` decides where the database is, so it has to be known before the settings are read."""
@@ -17,4 +19,5 @@ def take_data_dir() -> None:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     take_data_dir()
+    os.umask(UMASK)
     execute_from_command_line(sys.argv)

@@ -10,6 +10,7 @@ from django.core.checks import Warning as Caution
 
 from secrets_app import keyring
 from secrets_app.errors import CannotSeal
+from secrets_app.hardening import readable_by_others
 from secrets_app.kms import builtin
 
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]", "::1", ".localhost"}
@@ -41,6 +42,16 @@ def keyring_is_whole(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if private.exists() and private.stat().st_mode & 0o077:
         found.append(Caution(f"Others on this machine may open {private}.", hint=f"chmod 600 {private}", id="latchkey.W002"))
     return found
+
+
+@register(Tags.security)
+def data_is_closed(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """`up` and `prepare` close it; a console that was set up by an older version, or restored from a backup, may lie open."""
+    text = "Others on this machine may open {path}: the data folder and the database are for the user who runs the console alone."
+    return [
+        Caution(text.format(path=path), hint=f"chmod {700 if path.is_dir() else 600} {path}", id="latchkey.W005")
+        for path in readable_by_others()
+    ]
 
 
 @register(Tags.security)

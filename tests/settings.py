@@ -13,6 +13,8 @@ os.environ.pop("DATABASE_URL", None)
 atexit.register(shutil.rmtree, os.environ["CONSOLE_DATA_DIR"], ignore_errors=True)
 
 from console.settings import *  # noqa: E402, F403
+from secrets_app.hardening import UMASK  # noqa: E402
 
+os.umask(UMASK)  # as manage.py does
 WHITENOISE_USE_FINDERS = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # every test makes people; Argon2 costs 50 ms each

@@ -65,7 +65,7 @@ def test_a_child_that_dies_is_started_again_and_said_so(demo: Up) -> None:
 def test_files_of_the_data_folder_are_private(demo: Up) -> None:
     for file in [*demo.data_dir.rglob("*")]:
         if file.is_file() and not file.is_symlink():
-            assert file.stat().st_mode & 0o007 == 0 or file.suffix in {".sqlite3", ".sqlite3-wal", ".sqlite3-shm"}, file
+            assert file.stat().st_mode & 0o077 == 0, file
     assert demo.data_dir.stat().st_mode & 0o077 == 0
 
 

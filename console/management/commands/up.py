@@ -28,6 +28,7 @@ from gateway.models import Instance
 from secrets_app import setup
 from secrets_app.actor import Actor
 from secrets_app.errors import VaultError
+from secrets_app.hardening import close_data_folder
 
 READY_WITHIN = 60.0  # seconds; a slow disk or a busy machine may need them, a healthy one a tenth
 
@@ -46,8 +47,9 @@ class Command(BaseCommand):
         try:
             self._check_ports(options)
             with self._step(_("Data folder %(folder)s") % {"folder": settings.DATA_DIR}):
+                troubles = close_data_folder()
                 self._migrate()
-                troubles = setup.prepare_or_tell(by)
+                troubles += setup.prepare_or_tell(by)
             for trouble in troubles:
                 self._say(trouble)
             password, instance = self._first_things(by)

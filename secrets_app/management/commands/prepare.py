@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 from secrets_app import setup
 from secrets_app.actor import Actor
 from secrets_app.errors import VaultError
+from secrets_app.hardening import close_data_folder
 
 
 class Command(BaseCommand):
@@ -15,6 +16,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         by = Actor.system("prepare")
+        for trouble in close_data_folder():
+            self.stderr.write(trouble)
         try:
             made = setup.prepare(by)
             region, made_region = setup.first_region(by)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.db import connection
 
 from secrets_app.kms import builtin
 
@@ -58,6 +59,22 @@ def test_a_web_process_without_the_private_half_is_as_it_should_be(data_folder: 
     builtin.create_keyring(data_folder / "kms")
     (data_folder / "kms" / builtin.PRIVATE).unlink()
     assert said() == set()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o705, 0o711])
+def test_a_data_folder_that_others_may_look_into_is_said(data_folder: Path, mode: int) -> None:
+    data_folder.chmod(mode)
+    assert said() == {"latchkey.W005"}
+    data_folder.chmod(0o700)
+    assert said() == set()
+
+
+def test_a_database_that_others_may_read_is_said(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = data_folder / "elsewhere.sqlite3"
+    database.touch(mode=0o644)
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(database))
+    database.chmod(0o644)
+    assert said() == {"latchkey.W005"}
 
 
 def test_an_sqlite_with_the_wal_reset_bug_is_said_before_production(monkeypatch: pytest.MonkeyPatch) -> None:
