@@ -4,17 +4,19 @@ import unicodedata
 from typing import Any, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import ratelimit
 from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from console.middleware import peer_address
+from console.caller import address_of, network_of
 from secrets_app.actor import Actor
 from secrets_app.models import User
 from secrets_app.models.audit import record_refusal
 
 TOO_MANY = "too_many_login_attempts"
+ANYWHERE = "login_failed_anywhere"
 
 
 class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
@@ -22,7 +24,7 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "username_password_mismatch": _("The username or the password is wrong."),
-        TOO_MANY: _("Too many sign-ins failed. Wait five minutes, then try again."),
+        TOO_MANY: _("Too many sign-ins failed. Wait five minutes, or after many tries an hour, then try again."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -33,11 +35,17 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        return peer_address(request) or "unknown"
+        return network_of(address_of(request)) or "unknown"
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Wrong passwords close a name to the address they came from. Closing it to everybody would let anybody lock anybody out, so
+        that takes very many of them, and where this person signed in before stays open even then. Names that are nobody's count alike.
+        """
         try:
             super().pre_authenticate(request, **credentials)
+            open_to_all = ratelimit.consume(request, action=ANYWHERE, key=_folded(credentials), dry_run=True)
+            if not open_to_all and not self._came_in_before(request, credentials):
+                raise self.validation_error(TOO_MANY)
         except ValidationError:
             self._record_failure(request, credentials)
             raise
@@ -47,6 +55,7 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         self.pre_authenticate(request, **credentials)
         user = authenticate(request, **credentials)
         if not isinstance(user, User):
+            ratelimit.consume(request, action=ANYWHERE, key=_folded(credentials))
             self._record_failure(request, credentials)
             return None
         self._rollback_login_failed_rl_usage()
@@ -65,18 +74,31 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         raise AssertionError("authenticate() lets no inactive person through")
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """Under which failures are counted: the name as the look-up compares it, and not, as allauth has it, the Host header as well,
-        whose port the caller may choose anew for each try."""
-        return unicodedata.normalize("NFKC", credentials.get("username", "")).casefold()
+        """Under which failures are counted: the name and where it is tried from. Not, as allauth has it, the Host header, whose port the
+        caller may choose anew for each try."""
+        return f"{self.get_client_ip(request)} {_folded(credentials)}"
+
+    def _came_in_before(self, request: HttpRequest, credentials: dict[str, Any]) -> bool:
+        user = _user(credentials)
+        return user is not None and user.came_in_from(address_of(request))
 
     def _record_failure(self, request: HttpRequest, credentials: dict[str, Any]) -> None:
         # A name that is nobody's may be a password typed into the wrong field: it is not written down.
-        user = User.objects.filter(username__iexact=credentials.get("username", "")).first()
+        user = _user(credentials)
         name, pk = (user.username, user.pk) if user else ("unknown", None)
         request_id: str = request.request_id  # type: ignore[attr-defined]
-        record_refusal(Actor(name, frozenset(), pk, peer_address(request), request_id), "user.sign_in")
+        record_refusal(Actor(name, frozenset(), pk, address_of(request), request_id), "user.sign_in")
+
+
+def _folded(credentials: dict[str, Any]) -> str:
+    """The name as the look-up compares it."""
+    return unicodedata.normalize("NFKC", credentials.get("username", "")).casefold()
+
+
+def _user(credentials: dict[str, Any]) -> User | None:
+    return User.objects.filter(username__iexact=credentials.get("username", "")).first()
 
 
 def _named(request: HttpRequest, user: User) -> Actor:
     request_id: str = request.request_id  # type: ignore[attr-defined]
-    return user.as_actor(peer_address(request), request_id)
+    return user.as_actor(address_of(request), request_id)

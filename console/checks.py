@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
 
+from console.caller import wrong_proxies
 from secrets_app import keyring
 from secrets_app.errors import CannotSeal
 from secrets_app.hardening import readable_by_others
@@ -62,6 +63,19 @@ def public_hosts_are_secure(app_configs: Any, **kwargs: Any) -> Sequence[CheckMe
     return [
         Caution(f"The console answers to {_public_hosts()[0]}, and its cookies may travel in the clear.", hint=hint, id="latchkey.W003")
     ]
+
+
+@register(Tags.security)
+def callers_are_told_apart(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Behind a proxy that is not believed, all callers have its address: five wrong passwords close a name to everybody."""
+    if wrong := wrong_proxies():
+        text = f"CONSOLE_TRUSTED_PROXIES names “{wrong[0]}”, which is neither an address nor a network."
+        return [Error(text, hint="Name addresses, such as 127.0.0.1, or networks, such as 10.0.0.0/8.", id="latchkey.E002")]
+    if not settings.SECURE or settings.TRUSTED_PROXIES:
+        return []
+    text = "The console is served over TLS, and no proxy is trusted to say who calls: everybody seems to come from the proxy's address."
+    hint = "Set CONSOLE_TRUSTED_PROXIES to the address that the proxy connects from (README, In production)."
+    return [Caution(text, hint=hint, id="latchkey.W006")]
 
 
 @register(Tags.security, deploy=True)

@@ -1,6 +1,5 @@
 """The door of the console: every address asks who comes and what they may, before its view runs. Without a declaration nobody passes."""
 
-import ipaddress
 import logging
 import uuid
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadableP
 from django.shortcuts import redirect
 
 from console import refusals
+from console.caller import address_of
 from console.pages import LAST_REGION
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound, VaultError
@@ -138,17 +138,9 @@ def _drain(request: HttpRequest) -> None:
         pass
 
 
-def peer_address(request: HttpRequest) -> str:
-    """The peer's address as the server saw it; headers that a caller may write are not believed."""
-    try:
-        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
-    except ValueError:
-        return ""
-
-
 def _actor(request: HttpRequest) -> Actor | None:
     user = request.user
-    return user.as_actor(peer_address(request), request.request_id) if isinstance(user, User) else None  # type: ignore[attr-defined]
+    return user.as_actor(address_of(request), request.request_id) if isinstance(user, User) else None  # type: ignore[attr-defined]
 
 
 def _holds_nul(request: HttpRequest) -> bool:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
-from secrets_app.models.audit import deed
+from secrets_app.models.audit import OK, AuditEntry, deed
 
 THEMES = {"auto": _("Same as system"), "light": _("Light"), "dark": _("Dark")}
 
@@ -35,6 +35,10 @@ class User(AbstractUser):
 
     def as_actor(self, address: str = "", request_id: str = "") -> Actor:
         return Actor(self.username, self.roles, self.pk, address, request_id)
+
+    def came_in_from(self, address: str) -> bool:
+        """Whether this person ever signed in from there."""
+        return AuditEntry.objects.filter(actor=self.username, action="user.sign_in", outcome=OK, address=address).exists()
 
     @classmethod
     def create(cls, username: str, password: str, roles: set[str], *, by: Actor) -> "User":

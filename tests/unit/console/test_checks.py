@@ -28,7 +28,7 @@ def test_a_machine_of_ones_own_hears_nothing() -> None:
 
 @pytest.mark.parametrize("host", ["console.example.com", "*", ".example.com", "192.0.2.7"])
 def test_debug_pages_never_leave_the_machine(settings: Any, host: str) -> None:
-    settings.DEBUG, settings.SECURE = True, True
+    settings.DEBUG, settings.SECURE, settings.TRUSTED_PROXIES = True, True, ["127.0.0.1"]
     assert said() == set()
     settings.ALLOWED_HOSTS = ["localhost", host]
     assert said() == {"latchkey.E001"}
@@ -37,8 +37,21 @@ def test_debug_pages_never_leave_the_machine(settings: Any, host: str) -> None:
 def test_a_public_console_wants_tls(settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["console.example.com"]
     assert said() == {"latchkey.W003"}
-    settings.SECURE = True
+    settings.SECURE, settings.TRUSTED_PROXIES = True, ["127.0.0.1"]
     assert said() == set()
+
+
+def test_tls_without_a_proxy_to_believe_is_said(settings: Any) -> None:
+    settings.SECURE = True
+    assert said() == {"latchkey.W006"}
+    settings.TRUSTED_PROXIES = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"]
+    assert said() == set()
+
+
+@pytest.mark.parametrize("wrong", ["proxy.example.com", "10.0.0.0/33", "", "*"])
+def test_a_proxy_that_is_no_address_is_said(settings: Any, wrong: str) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1", wrong]
+    assert said() == {"latchkey.E002"}
 
 
 @pytest.mark.parametrize("missing", [builtin.PUBLIC, builtin.FINGERPRINT_KEY])

@@ -81,13 +81,67 @@ def test_a_failure_is_audited_and_names_only_who_exists() -> None:
 
 
 @pytest.mark.usefixtures("kim")
-def test_six_wrong_passwords_close_the_name_for_a_while_even_for_the_right_one() -> None:
+def test_six_wrong_passwords_close_the_name_to_their_address_for_a_while_even_for_the_right_one() -> None:
     for _ in range(5):
         assert sign_in(cast.client(), password="not it").status_code == 422
     answer = sign_in(cast.client())
     assert answer.status_code == 429
     assert LOCKED in answer.content.decode()
     assert RefusalTally.objects.get(actor="kim").count == 5
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kims"), [("203.0.113.9", "198.51.100.7"), ("2001:db8:1::9", "2001:db8:2::7"), ("203.0.113.9", "2001:db8:2::7")]
+)
+@pytest.mark.usefixtures("kim")
+def test_wrong_passwords_from_elsewhere_do_not_lock_kim_out(theirs: str, kims: str) -> None:
+    answers = [sign_in(cast.client(), password="not it", REMOTE_ADDR=theirs).status_code for _ in range(8)]
+    assert answers == [422] * 5 + [429] * 3
+    assert sign_in(cast.client(), REMOTE_ADDR=kims).status_code == 302
+
+
+@pytest.mark.usefixtures("kim")
+def test_the_addresses_of_one_network_are_one() -> None:
+    answers = [sign_in(cast.client(), password="not it", REMOTE_ADDR=f"2001:db8:1::{number}").status_code for number in range(1, 8)]
+    assert answers == [422] * 5 + [429] * 2
+
+
+@pytest.mark.parametrize("name", ["kim", "nobody"])
+@pytest.mark.usefixtures("kim")
+def test_guesses_from_very_many_addresses_close_a_name_to_all_but_where_it_came_in_before(name: str) -> None:
+    sign_in(cast.client(), REMOTE_ADDR="198.51.100.7")
+    answers = [sign_in(cast.client(), name, "not it", REMOTE_ADDR=f"203.0.113.{number}").status_code for number in range(102)]
+    assert answers == [422] * 100 + [429] * 2
+    stranger = sign_in(cast.client(), name, REMOTE_ADDR="203.0.114.1")
+    assert stranger.status_code == 429
+    assert LOCKED in stranger.content.decode()
+    assert sign_in(cast.client(), name, REMOTE_ADDR="198.51.100.7").status_code == (302 if name == "kim" else 429)
+    assert sign_in(cast.client(), name, "not it", REMOTE_ADDR="198.51.100.7").status_code == (422 if name == "kim" else 429)
+
+
+@pytest.mark.usefixtures("kim")
+def test_signing_in_rightly_uses_nothing_up() -> None:
+    for number in range(110):
+        assert sign_in(cast.client(), REMOTE_ADDR=f"203.0.113.{number}").status_code == 302
+
+
+@pytest.mark.usefixtures("kim")
+def test_a_flood_of_names_does_not_wash_the_counters_away() -> None:
+    for _ in range(5):
+        sign_in(cast.client(), password="not it", REMOTE_ADDR="203.0.113.250")
+    for number in range(400):
+        sign_in(cast.client(), f"name-{number}", "not it", REMOTE_ADDR=f"198.51.{number // 200}.{number % 200}")
+    assert sign_in(cast.client(), REMOTE_ADDR="203.0.113.250").status_code == 429
+
+
+@pytest.mark.usefixtures("kim")
+def test_behind_a_trusted_proxy_the_callers_own_address_counts_and_is_audited(settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    for _ in range(5):
+        sign_in(cast.client(), password="not it", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "198.51.100.7, 203.0.113.9"})
+    assert sign_in(cast.client(), REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 429
+    assert sign_in(cast.client(), REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "198.51.100.7"}).status_code == 302
+    assert AuditEntry.objects.latest("seq").address == "198.51.100.7"
 
 
 @pytest.mark.usefixtures("kim")
