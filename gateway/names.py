@@ -11,7 +11,7 @@ ROUTES = "gateway"
 
 # Filters are found by these names in every route's own configuration.
 KEY_AUTH = "envoy.filters.http.api_key_auth"
-HEADER_MUTATION = "envoy.filters.http.header_mutation"
+CUT_PARAMETERS = "envoy.filters.http.lua"
 UPSTREAM_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 # A node's own start-up configuration holds this secret: where its machine keeps the public certificate authorities.

@@ -5,7 +5,7 @@ guessed. Equal bytes have equal versions, so after a restart of the control plan
 """
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,15 +14,16 @@ from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, ApiKeyAuthPerRoute
+from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, ApiKeyAuthPerRoute, KeySource
 from envoy.extensions.filters.http.credential_injector.v3.credential_injector_pb2 import CredentialInjector
 from envoy.extensions.http.injected_credentials.generic.v3.generic_pb2 import Generic
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, Secret
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.any_pb2 import Any
 
+from gateway.compile.parameters import cut_by
 from gateway.compile.values import header_safe
-from gateway.names import KEY_AUTH, UPSTREAM_OPTIONS
+from gateway.names import CUT_PARAMETERS, KEY_AUTH, UPSTREAM_OPTIONS
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
 
 _VERSION_BYTES = 16
@@ -93,7 +94,7 @@ class Snapshot:
                 if name not in self[CLUSTER]:
                     raise SnapshotRefused(f"Route {route.name} leads to the cluster {name}, which does not exist.")
             if not trusted:
-                _check_authentication(route)
+                _check_callers(route)
 
     def _check_cluster(self, resource: Resource) -> None:
         cluster = Cluster.FromString(resource.body.value)
@@ -129,18 +130,25 @@ def _secrets_of(options: HttpProtocolOptions) -> Iterator[str]:
             yield Generic.FromString(injector.credential.typed_config.value).credential.name
 
 
-def _check_authentication(route: Route) -> None:
+def _check_callers(route: Route) -> None:
     """Each route says for itself who may call it. What it left unsaid would be open: an empty list of clients admits all of them."""
     config = route.typed_per_filter_config.get(KEY_AUTH)
     if config is None or not (config.Is(ApiKeyAuthPerRoute.DESCRIPTOR) or _is_off(config)):
         raise SnapshotRefused(f"Route {route.name} says nothing of authentication.")
-    if _is_off(config):
-        return
-    rules = ApiKeyAuthPerRoute.FromString(config.value)
-    if not rules.forwarding.hide_credentials:
-        raise SnapshotRefused(f"Route {route.name} would send callers' keys on to the back end.")
-    if not rules.allowed_clients and not route.HasField("direct_response"):
+    rules = None if _is_off(config) else ApiKeyAuthPerRoute.FromString(config.value)
+    if rules and not rules.forwarding.header:
+        raise SnapshotRefused(f"Route {route.name} would not say who calls.")
+    if rules and not rules.allowed_clients and not route.HasField("direct_response"):
         raise SnapshotRefused(f"Route {route.name} would admit every consumer.")
+    if route.HasField("route") and not _takes_away(route, rules.key_sources if rules else ()):
+        raise SnapshotRefused(f"Route {route.name} would send callers' keys on to the back end.")
+
+
+def _takes_away(route: Route, sources: Iterable[KeySource]) -> bool:
+    """A route takes away what it finds in any place where it looks. Envoy's own hiding takes one key, and a caller may show several."""
+    headers = {"authorization"} | {source.header for source in sources if source.header}
+    parameters = {source.query for source in sources if source.query}
+    return headers <= set(route.request_headers_to_remove) and parameters <= cut_by(route.typed_per_filter_config.get(CUT_PARAMETERS))
 
 
 def _is_off(config: Any) -> bool:

@@ -35,7 +35,7 @@ class Roll:
 
 def enrol(consumers: Iterable[Consumer], values: Mapping[UUID, Value]) -> Roll:
     """Of two equal keys the first in the order of consumer name and path is accepted."""
-    accepted = ApiKeyAuth(key_sources=key_sources([BEARER]), forwarding=forwarding())
+    accepted = ApiKeyAuth(key_sources=key_sources([BEARER]), forwarding=forwarding([BEARER]))
     names: dict[str, tuple[str, ...]] = {}
     sources: dict[str, tuple[Source, ...]] = {}
     owners: dict[bytes, str] = {}
@@ -69,9 +69,12 @@ def in_order(sources: Iterable[Source]) -> tuple[Source, ...]:
     return tuple(sorted(set(sources), key=lambda source: (_ORDER[source.kind], source.name)))
 
 
-def forwarding() -> Forwarding:
-    """Belongs in every configuration of the filter: one for a route without it lets the caller's key travel on to the provider."""
-    return Forwarding(header=IDENTITY_HEADER, hide_credentials=True)
+def forwarding(sources: Iterable[Source]) -> Forwarding:
+    """Belongs in every configuration of the filter: one for a route without it does not say who calls.
+
+    Keys in headers go at once. One in the query stays until the route cuts it out: here the whole query would be written anew.
+    """
+    return Forwarding(header=IDENTITY_HEADER, hide_credentials=all(source.kind != "query" for source in sources))
 
 
 def _accepted(use: Use, name: str, values: Mapping[UUID, Value], owners: dict[bytes, str]) -> Iterator[tuple[Version, bytes]]:

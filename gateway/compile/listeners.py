@@ -15,7 +15,6 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth
-from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -30,8 +29,9 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import BoolValue
 
+from gateway.compile.parameters import cutting_filter
 from gateway.compile.wire import over_ads, packed, seconds
-from gateway.names import HEADER_MUTATION, IDENTITY_HEADER, KEY_AUTH, LISTENER, METADATA, ROUTES
+from gateway.names import IDENTITY_HEADER, KEY_AUTH, LISTENER, METADATA, ROUTES
 
 # Claims that only we make. Taken from a request before anything looks at it.
 _OURS = ("x-latchkey-", "x-envoy-", "x-forwarded-")
@@ -76,7 +76,7 @@ def listener(host: str, port: int, access_log: str = "/dev/stdout") -> Listener:
     manager = HttpConnectionManager(
         stat_prefix="gateway",
         rds=Rds(route_config_name=ROUTES, config_source=over_ads()),
-        http_filters=[_key_auth(), _identity_to_log(), _filter(HEADER_MUTATION, HeaderMutation()), _router()],
+        http_filters=[_key_auth(), _identity_to_log(), cutting_filter(), _router()],
         access_log=[AccessLog(name="envoy.access_loggers.file", typed_config=packed(_access_log(access_log)))],
         local_reply_config=_answers(),
         early_header_mutation_extensions=[_strip_claims()],

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from envoy.config.core.v3.base_pb2 import DataSource, HeaderValueOption, KeyValueMutation
+from envoy.config.core.v3.base_pb2 import DataSource, HeaderValueOption
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     FilterConfig,
@@ -16,7 +16,6 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuthPerRoute
-from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutationPerRoute, Mutations
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.any_pb2 import Any
@@ -24,11 +23,12 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from gateway.compile.credentials import Roll, forwarding, in_order, key_sources
 from gateway.compile.memo import Memo
+from gateway.compile.parameters import cutting
 from gateway.compile.secrets import problem_of
 from gateway.compile.values import Value
 from gateway.compile.wire import literal_header, packed, seconds
 from gateway.inventory import Service
-from gateway.names import HEADER_MUTATION, IDENTITY_HEADER, KEY_AUTH, ROUTES, client_names, cluster_name, route_name
+from gateway.names import CUT_PARAMETERS, IDENTITY_HEADER, KEY_AUTH, ROUTES, client_names, cluster_name, route_name
 from gateway.sources import Source
 
 # A model may think for minutes before its next word; an answer as a whole may take as long as it likes.
@@ -81,7 +81,7 @@ def _service_route(service: Service, roll: Roll, values: Mapping[UUID, Value], m
         literal_header(name, value, HeaderValueOption.ADD_IF_ABSENT) for name, value in service.extra_headers
     )
     if hidden := [source.name for source in roll.all_sources if source.kind == "query"]:
-        route.typed_per_filter_config[HEADER_MUTATION].CopyFrom(_without_parameters(hidden))
+        route.typed_per_filter_config[CUT_PARAMETERS].CopyFrom(memo.once(("cut", *hidden), lambda: cutting(hidden)))
     route.typed_per_filter_config[KEY_AUTH].CopyFrom(
         memo.once(("allowed", names, sources), lambda: _authentication(names, sources))
         if service.consumer_authentication
@@ -93,7 +93,7 @@ def _service_route(service: Service, roll: Roll, values: Mapping[UUID, Value], m
 def _authentication(names: tuple[str, ...], sources: tuple[Source, ...]) -> Any:
     """Names both versions that a credential can have, so that a rotation changes nothing here."""
     allowed = [client for name in names for client in client_names(name)]
-    return packed(ApiKeyAuthPerRoute(allowed_clients=allowed, key_sources=key_sources(sources), forwarding=forwarding()))
+    return packed(ApiKeyAuthPerRoute(allowed_clients=allowed, key_sources=key_sources(sources), forwarding=forwarding(sources)))
 
 
 def _no_authentication() -> Any:
@@ -126,11 +126,6 @@ def _authority(service: Service) -> str:
 
 def _removed_headers(service: Service, sources: Iterable[Source]) -> list[str]:
     return sorted(_NEVER_FORWARDED | {service.header} | {source.name for source in sources if source.kind == "header"})
-
-
-def _without_parameters(names: Iterable[str]) -> Any:
-    mutations = Mutations(query_parameter_mutations=[KeyValueMutation(remove=name) for name in names])
-    return packed(HeaderMutationPerRoute(mutations=mutations))
 
 
 def _nothing_here() -> Route:

@@ -207,7 +207,7 @@ def test_an_empty_list_of_clients_is_never_compiled(region: Region) -> None:
         assert route(region, "chat").direct_response.status == 403
     for name in ("chat", "idle"):
         assert not route(region, name).HasField("route")
-        assert rules(region, name).forwarding.hide_credentials
+        assert rules(region, name).forwarding.header
 
 
 def test_sources_of_a_route_are_those_of_its_consumers_and_authorization_is_last(region: Region) -> None:

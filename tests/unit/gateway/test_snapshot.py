@@ -9,15 +9,17 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, ApiKeyAuthPerRoute, Credential
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import LuaPerRoute
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, Secret
 from google.protobuf.any_pb2 import Any
 
 from gateway.compile import Memo, compile_region
+from gateway.compile.parameters import cutting
 from gateway.compile.wire import packed
-from gateway.names import KEY_AUTH, ROUTES
+from gateway.names import CUT_PARAMETERS, KEY_AUTH, ROUTES
 from gateway.snapshot import Snapshot, SnapshotRefused
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
-from tests.dataplane.region import Region, key_id
+from tests.dataplane.region import BEARER, Region, key_id, query
 
 KEY = b"a key of this deployment"
 CHAT, CLOSED = "ai/chat", "ai/closed"  # routes
@@ -28,7 +30,7 @@ def resources() -> dict[str, dict[str, Any]]:
     region = Region()
     region.key("alice", "alice-key-0123456789")
     region.key("provider", "sk-provider-0123456789")
-    region.consumer("alice", "alice")
+    region.consumer("alice", "alice", sources=(BEARER, query("api_key")))
     region.service("chat", 80, "provider", authorized=("alice",))
     region.service("closed", 80, "provider")
     (compiled,) = compile_region(region.inventory, region.values, Memo()).values()
@@ -115,6 +117,30 @@ def say_nothing_in_many_words(table: RouteConfiguration) -> None:
     route(table, CHAT).typed_per_filter_config[KEY_AUTH].Pack(FilterConfig(is_optional=True))
 
 
+def take_nothing_away(table: RouteConfiguration) -> None:
+    route(table, CHAT).request_headers_to_remove[:] = []
+
+
+def cut_nothing(table: RouteConfiguration) -> None:
+    del route(table, CHAT).typed_per_filter_config[CUT_PARAMETERS]
+
+
+def cut_another_parameter(table: RouteConfiguration) -> None:
+    route(table, CHAT).typed_per_filter_config[CUT_PARAMETERS].CopyFrom(cutting(["other"]))
+
+
+def run_another_script(table: RouteConfiguration) -> None:
+    own = LuaPerRoute()
+    config = route(table, CHAT).typed_per_filter_config[CUT_PARAMETERS]
+    config.Unpack(own)
+    own.source_code.inline_string = "-- nothing"
+    config.Pack(own)
+
+
+def look_in_another_header(rules: ApiKeyAuthPerRoute) -> None:
+    rules.key_sources.add(header="x-other")
+
+
 def lead_elsewhere(table: RouteConfiguration) -> None:
     route(table, CHAT).route.cluster = "ai/gone/0"
 
@@ -130,8 +156,13 @@ CANARY = "canary-0123456789"
         (lambda resources: resources[SECRET].clear(), r"Cluster ai/chat/0 refers to the secret .*/Bearer , which does not exist"),
         (routes(say_nothing), "Route ai/chat says nothing of authentication"),
         (routes(say_nothing_in_many_words), "Route ai/chat says nothing of authentication"),
-        (rules(CHAT, lambda own: own.ClearField("forwarding")), "would send callers' keys on to the back end"),
-        (rules(CLOSED, lambda own: own.ClearField("forwarding")), "would send callers' keys on to the back end"),
+        (rules(CHAT, lambda own: own.ClearField("forwarding")), "Route ai/chat would not say who calls"),
+        (rules(CLOSED, lambda own: own.ClearField("forwarding")), "Route ai/closed would not say who calls"),
+        (rules(CHAT, look_in_another_header), "Route ai/chat would send callers' keys on to the back end"),
+        (routes(take_nothing_away), "Route ai/chat would send callers' keys on to the back end"),
+        (routes(cut_nothing), "Route ai/chat would send callers' keys on to the back end"),
+        (routes(cut_another_parameter), "Route ai/chat would send callers' keys on to the back end"),
+        (routes(run_another_script), "Route ai/chat would send callers' keys on to the back end"),
         (rules(CHAT, lambda own: own.ClearField("allowed_clients")), "Route ai/chat would admit every consumer"),
         (credentials(("a/0~0", CANARY), ("b/0~0", CANARY)), "The credentials a/0~0 and b/0~0 are equal"),
         (credentials(("a/0~0", CANARY), ("a/0~0", CANARY)), "The credentials a/0~0 and a/0~0 are equal"),
