@@ -83,6 +83,7 @@ class Inventory:
     region_id: UUID
     seq: int
     consumers: tuple[Consumer, ...]  # by name
+    sources: tuple[Source, ...]  # where any consumer puts its key, disabled ones as well: what stands there is sent on to nobody
     instances: tuple[Instance, ...]  # by ref
     next_change: datetime | None
 
@@ -99,7 +100,7 @@ def load(region_id: UUID, earlier: Inventory | None = None) -> Inventory:
         now = timezone.now()
         seq = AuditHead.objects.values_list("seq", flat=True).filter(pk=1).first() or 0
         consumers, next_change = _consumers(region_id, earlier, now)
-        return Inventory(region_id, seq, consumers, _instances(region_id, earlier), next_change)
+        return Inventory(region_id, seq, consumers, _sources(region_id), _instances(region_id, earlier), next_change)
 
 
 def _consumers(region_id: UUID, earlier: Inventory | None, now: datetime) -> tuple[tuple[Consumer, ...], datetime | None]:
@@ -140,6 +141,11 @@ def _read_consumers(region_id: UUID, ids: list[int] | None, now: datetime) -> tu
         look_at = sources.setdefault((kind, place), (Source(kind, place),))
         found[pk] = Consumer(pk, name, tuple(Credential(use, look_at) for use in uses[pk]))
     return found, next_change
+
+
+def _sources(region_id: UUID) -> tuple[Source, ...]:
+    places = rows.Consumer.objects.filter(region_id=region_id).values_list("source_kind", "source_name").distinct()
+    return tuple(Source(kind, name) for kind, name in places.order_by("source_kind", "source_name"))
 
 
 def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tuple[dict[int, list[Use]], datetime | None]:

@@ -38,14 +38,14 @@ class Compiled:
 
 def compile_region(inventory: Inventory, values: Mapping[UUID, Value], memo: Memo) -> dict[UUID, Compiled]:
     """Every instance of the region by its id. Ends a pass of the memo."""
-    roll = enrol(inventory.consumers, values)
+    roll = enrol(inventory, values)
     compiled = {instance.id: _compile(instance, roll, values, memo) for instance in inventory.instances}
     memo.end_pass()
     return compiled
 
 
 def compile_instance(instance: Instance, inventory: Inventory, values: Mapping[UUID, Value]) -> Compiled:
-    return _compile(instance, enrol(inventory.consumers, values), values, Memo())
+    return _compile(instance, enrol(inventory, values), values, Memo())
 
 
 def _compile(instance: Instance, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Compiled:

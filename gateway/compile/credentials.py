@@ -15,7 +15,7 @@ from google.protobuf.any_pb2 import Any
 from gateway.compile.problems import Problem
 from gateway.compile.values import Value, header_safe
 from gateway.compile.wire import packed
-from gateway.inventory import Consumer, Use, Version
+from gateway.inventory import Inventory, Use, Version
 from gateway.names import IDENTITY_HEADER, KEY_AUTH, client_name, credential_name
 from gateway.sources import BEARER, Source
 
@@ -29,18 +29,18 @@ class Roll:
     credentials: Any  # the whole list, packed once for every instance of the region
     names: Mapping[str, tuple[str, ...]]  # consumer -> its credentials
     sources: Mapping[str, tuple[Source, ...]]  # consumer -> where it puts them
-    all_sources: tuple[Source, ...]
+    all_sources: tuple[Source, ...]  # of disabled consumers as well
     problems: tuple[Problem, ...]
 
 
-def enrol(consumers: Iterable[Consumer], values: Mapping[UUID, Value]) -> Roll:
+def enrol(inventory: Inventory, values: Mapping[UUID, Value]) -> Roll:
     """Of two equal keys the first in the order of consumer name and path is accepted."""
     accepted = ApiKeyAuth(key_sources=key_sources([BEARER]), forwarding=forwarding([BEARER]))
     names: dict[str, tuple[str, ...]] = {}
     sources: dict[str, tuple[Source, ...]] = {}
     owners: dict[bytes, str] = {}
     problems: list[Problem] = []
-    for consumer in sorted(consumers, key=lambda consumer: consumer.name):
+    for consumer in sorted(inventory.consumers, key=lambda consumer: consumer.name):
         credentials = sorted(consumer.credentials, key=lambda credential: credential.use.path)
         names[consumer.name] = tuple(credential_name(consumer.name, credential.use) for credential in credentials)
         sources[consumer.name] = tuple(source for credential in credentials for source in credential.sources)
@@ -55,7 +55,7 @@ def enrol(consumers: Iterable[Consumer], values: Mapping[UUID, Value]) -> Roll:
         credentials=packed(TypedExtensionConfig(name=KEY_AUTH, typed_config=packed(accepted))),
         names=names,
         sources=sources,
-        all_sources=in_order(source for group in sources.values() for source in group),
+        all_sources=in_order(inventory.sources),
         problems=tuple(problems),
     )
 

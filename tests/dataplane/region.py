@@ -35,6 +35,7 @@ class Region:
     keys: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # accepted versions, newest first
     consumers: dict[str, tuple[tuple[str, ...], tuple[Source, ...]]] = field(default_factory=dict)  # keys, sources
     services: dict[str, tuple[Service, tuple[str, ...]]] = field(default_factory=dict)  # without and with its keys
+    disabled: set[str] = field(default_factory=set)  # consumers
     unreadable: set[str] = field(default_factory=set)
     seq: int = 0
 
@@ -75,13 +76,15 @@ class Region:
         consumers = tuple(
             Consumer(_number(name), name, tuple(Credential(use, sources) for use in self._uses("credentials", keys)))
             for name, (keys, sources) in sorted(self.consumers.items())
+            if name not in self.disabled
         )
+        sources = {source for _, group in self.consumers.values() for source in group}
         services = tuple(
             replace(service, keys=self._uses("api_keys", keys), authorized=tuple(sorted(service.authorized)))
             for _, (service, keys) in sorted(self.services.items())
         )
         instance = Instance(uuid5(NAMESPACE, "instance"), "gw-test", services)
-        return Inventory(uuid5(NAMESPACE, "region"), self.seq, consumers, (instance,), None)
+        return Inventory(uuid5(NAMESPACE, "region"), self.seq, consumers, tuple(sources), (instance,), None)
 
     @property
     def values(self) -> dict[UUID, Value]:

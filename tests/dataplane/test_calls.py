@@ -84,10 +84,27 @@ def test_with_nobody_authorised_a_right_key_gets_403_and_a_wrong_one_401(
 
 
 def test_a_disabled_consumer_gets_401_wherever_it_is_authorised(plane: Plane, gateway: Gateway, backend: Backend, region: Region) -> None:
-    del region.consumers["alice"]
+    region.disabled.add("alice")
     plane.publish(region)
     assert gateway.status("/ai/chat/models", ALICE) == 401
     assert gateway.status("/ai/notes/models", BOB) == 200
+
+
+def test_the_key_of_a_disabled_consumer_travels_no_further_than_before(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    region.key("carol", "carol-key-0123456789")
+    region.key("quentin", "quentin-key-0123456789")
+    region.consumer("carol", "carol", sources=(header("x-team-key"),))
+    region.consumer("quentin", "quentin", sources=(query("team_key"),))
+    region.disabled = {"carol", "quentin"}
+    region.service("open", backend.port, "provider", consumer_authentication=False)
+    plane.publish(region)
+    assert gateway.status("/ai/open/a?team_key=quentin-key-0123456789&b=1", x_team_key="carol-key-0123456789") == 200
+    assert gateway.status("/ai/notes/a?team_key=quentin-key-0123456789&b=1", BOB, x_team_key="carol-key-0123456789") == 200
+    for seen in backend.seen:
+        assert seen.target == "/v1/a?b=1"
+        assert not seen.holds("carol-key")
 
 
 @pytest.mark.parametrize("cause", ["disabled", "unreadable", "charset"])

@@ -15,7 +15,7 @@ from google.protobuf.json_format import MessageToDict
 
 from gateway.compile import Compiled, Memo, Problem, compile_instance, compile_region, listener
 from gateway.compile.wire import packed
-from gateway.names import KEY_AUTH, ROUTES
+from gateway.names import CUT_PARAMETERS, KEY_AUTH, ROUTES
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET, SHORT
 from tests.dataplane.region import BEARER, Region, header, key_id, query
 
@@ -120,6 +120,20 @@ def test_rotating_a_key_that_callers_show_changes_only_the_list_of_credentials(r
         after = bytes_of(region)
         assert changed(before, after) == {"ECDS"}
         before = after
+
+
+def test_disabling_a_consumer_changes_what_is_accepted_and_nothing_that_is_taken_away(region: Region) -> None:
+    def taken_away() -> tuple[list[str], bytes]:
+        return list(route(region, "claude").request_headers_to_remove), route(region, "claude").typed_per_filter_config[
+            CUT_PARAMETERS
+        ].value
+
+    before = taken_away()
+    assert "x-team-key" in before[0]
+    assert b"api_key" in before[1]
+    region.disabled = {"alice", "bob"}
+    assert taken_away() == before
+    assert credentials(region) == {}
 
 
 def test_versions_are_told_apart_by_their_number_modulo_2(region: Region) -> None:

@@ -71,6 +71,17 @@ def test_a_disabled_consumer_is_left_out_but_stays_authorized(instance: Instance
     assert [c.name for c in inventory.load(instance.region_id).consumers] == ["acme"]
 
 
+def test_where_a_disabled_consumer_puts_its_key_is_still_known(instance: Instance) -> None:
+    cast.consumer(instance.region, "acme", source=Source("header", "x-team-key"))
+    gone = cast.consumer(instance.region, "gone", source=Source("query", "key"))
+    cast.consumer(Region.create("other", "Other", by=cast.SETUP), source=Source("query", "foreign"))
+    before = inventory.load(instance.region_id)
+    assert before.sources == (Source("header", "x-team-key"), Source("query", "key"))
+    gone.disable(by=cast.SETUP)
+    assert inventory.load(instance.region_id).sources == before.sources
+    assert inventory.load(instance.region_id, before).sources == before.sources
+
+
 def test_a_disabled_key_leaves_its_places_without_a_version(instance: Instance) -> None:
     key = cast.key(instance.region, "shared")
     cast.service(instance, "chat", keys=[key])
@@ -100,10 +111,10 @@ def test_a_region_knows_nothing_of_another(instance: Instance) -> None:
     assert [(one.ref, one.services) for one in found.instances] == [(instance.ref, ())]
 
 
-def test_reading_takes_ten_queries_whatever_the_size(instance: Instance, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_reading_takes_eleven_queries_whatever_the_size(instance: Instance, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for number in range(3):
         cast.service(instance, keys=[cast.key(instance.region)]).authorize([cast.consumer(instance.region).name], by=cast.SETUP)
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(11):
             assert len(inventory.load(instance.region_id).consumers) == number + 1
 
 
