@@ -1,0 +1,195 @@
+"""jwt-auth: callers present a signed token. Public keys only: Envoy takes a key set as part of its configuration, and shows it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from gateway.plugins import identity
+from gateway.plugins.base import Config, Finding, Native, Official
+from gateway.plugins.paths import Path
+from gateway.sources import Source, check_source
+
+JWKS_LIMIT = 16 * 1024  # characters
+PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+_IN_THE_CLEAR = _(
+    "A key set is part of the gateway's configuration, which its administrators can read: a shared or private key would stand there "
+    "in the clear. Use public keys (RSA, EC, Ed25519), and write them here as they are."
+)
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "consumers": {
+            "type": "array",
+            "description": _("Who may present a token, and with which keys it must be signed."),
+            "minItems": 1,
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "jwks", "issuer"],
+                "properties": {
+                    "name": identity.NAME,
+                    "jwks": {
+                        "type": "string",
+                        "description": _("The public keys as a JSON Web Key Set (RFC 7517)."),
+                        "minLength": 1,
+                        "maxLength": JWKS_LIMIT,
+                    },
+                    "issuer": {"type": "string", "description": _("What the token's “iss” must be."), "minLength": 1, "maxLength": 256},
+                    "claims_to_headers": {
+                        "type": "array",
+                        "description": _("Claims that the back end receives as headers."),
+                        "maxItems": 16,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["claim", "header"],
+                            "properties": {
+                                "claim": {"type": "string", "description": _("The claim's name."), "minLength": 1, "maxLength": 128},
+                                "header": {"type": "string", "description": _("The header's name."), "minLength": 1, "maxLength": 64},
+                            },
+                        },
+                    },
+                    "from_headers": {
+                        "type": "array",
+                        "description": _("Headers that hold the token. Without any “from_” field it is “Authorization: Bearer”."),
+                        "maxItems": 3,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["name"],
+                            "properties": {
+                                "name": {"type": "string", "description": _("The header's name."), "minLength": 1, "maxLength": 64},
+                                "value_prefix": {
+                                    "type": "string",
+                                    "description": _("What stands in front of the token, such as “Bearer ”."),
+                                    "maxLength": 32,
+                                    "pattern": r"[\x20-\x7e]*",
+                                    "x-pattern-text": _("printable ASCII characters"),
+                                },
+                            },
+                        },
+                    },
+                    "from_params": {
+                        "type": "array",
+                        "description": _("Query parameters that hold the token."),
+                        "items": {"type": "string", "minLength": 1, "maxLength": 64},
+                        "maxItems": 3,
+                    },
+                    "from_cookies": {
+                        "type": "array",
+                        "description": _("Cookies that hold the token."),
+                        "items": {
+                            "type": "string",
+                            "minLength": 1,
+                            "maxLength": 64,
+                            "pattern": r"[A-Za-z0-9!#$%&'*+.^_`|~-]+",
+                            "x-pattern-text": _("letters, digits, hyphens and underscores"),
+                        },
+                        "maxItems": 3,
+                    },
+                    "clock_skew_seconds": {
+                        "type": "integer",
+                        "default": 60,
+                        "description": _("How far the clocks may be apart, in seconds."),
+                        "minimum": 0,
+                        "maximum": 3600,
+                    },
+                    "keep_token": {"type": "boolean", "default": False, "description": _("Let the token travel on to the back end.")},
+                },
+            },
+        },
+        "global_auth": identity.GLOBAL_AUTH,
+        "allow": identity.ALLOW,
+    },
+}
+
+EXAMPLE = """\
+consumers:
+- name: alice
+  issuer: https://issuer.example.com
+  jwks: |
+    {
+      "keys": [
+        {"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "1",
+         "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+         "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}
+      ]
+    }
+"""
+
+
+def check(config: Config, level: str) -> list[Finding]:
+    found = identity.check_levels(config, level)
+    if identity.only_authorizes(config):
+        return found
+    if "consumers" not in config:
+        return [*found, ((), _("The field “consumers” is missing here."))]
+    names: set[str] = set()
+    for number, consumer in enumerate(config["consumers"]):
+        path: Path = ("consumers", number)
+        if consumer["name"] in names:
+            found.append(((*path, "name"), _("This name stands here twice.")))
+        names.add(consumer["name"])
+        found += [((*path, "jwks"), problem) for problem in _problems(consumer["jwks"])]
+        found += _misplaced(consumer, path)
+    return found
+
+
+def native(config: Config, level: str, above: Config | None = None) -> Native:
+    return Native()
+
+
+def _problems(text: str) -> Iterator[Any]:
+    try:
+        keys = json.loads(text)["keys"]
+        if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) and isinstance(key.get("kty"), str) for key in keys):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        yield _("This is not a JSON Web Key Set: {\"keys\": [{\"kty\": ...}]}.")  # fmt: skip
+        return
+    if any(PRIVATE & key.keys() or key["kty"] == "oct" for key in keys):
+        yield _IN_THE_CLEAR
+    elif not all(key["kty"] in ("RSA", "EC", "OKP") for key in keys):
+        yield _("A key here is of a kind that the gateway does not know. Use RSA, EC or OKP (Ed25519).")
+
+
+def _misplaced(consumer: Config, path: Path) -> Iterator[Finding]:
+    headers = {("from_headers", number, "name"): row["name"] for number, row in enumerate(consumer.get("from_headers", ()))}
+    headers |= {("claims_to_headers", number, "header"): row["header"] for number, row in enumerate(consumer.get("claims_to_headers", ()))}
+    params = {("from_params", number): name for number, name in enumerate(consumer.get("from_params", ()))}
+    sources: dict[Path, Source] = {place: Source("query", name) for place, name in params.items()}
+    sources |= {place: Source("header", name.lower()) for place, name in headers.items()}
+    for place, source in sources.items():
+        if place[0] == "from_headers" and source.name == "authorization":
+            continue
+        if wrong := check_source(source):
+            yield (*path, *place), next(iter(wrong.values()))[0]
+
+
+PLUGIN = Official(
+    name="jwt-auth",
+    title=_("JWT authentication"),
+    summary=_("Lets in callers who present a token signed with a key you trust."),
+    documentation=(
+        _(
+            "A caller presents a JSON Web Token that is signed with one of the consumer's keys, by its issuer, and not expired. Others get 401."
+        ),
+        _("The caller's name reaches the back end as x-mse-consumer. The token itself does not travel on, unless “keep_token” is true."),
+        _("Only public keys are taken: symmetric key sets would stand readable in the gateway's configuration."),
+        _("The rule of a service can hold “allow” alone: then only those consumers of the instance's rule may call it; others get 403."),
+    ),
+    version="1.0.0",
+    phase="authentication",
+    priority=300,
+    schema=SCHEMA,
+    example=EXAMPLE,
+    no_secret={"consumers[*].jwks": _IN_THE_CLEAR},
+    check=check,
+    native=native,
+)

@@ -1,0 +1,182 @@
+"""transformer: headers and query parameters changed on the way."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from gateway.plugins.base import Config, Finding, Native, Official, Secret
+from gateway.plugins.paths import Path
+from secrets_app.refs import Template
+
+# The fields that each operation takes, all of them required.
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    "remove": ("key",),
+    "rename": ("oldKey", "newKey"),
+    "replace": ("key", "newValue"),
+    "add": ("key", "value"),
+    "append": ("key", "appendValue"),
+    "map": ("fromKey", "toKey"),
+}
+NAMES = ("key", "oldKey", "newKey", "fromKey", "toKey")
+VALUES = ("value", "newValue", "appendValue")
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_FIXED = {"connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+_OURS = ("x-envoy-", "x-latchkey-")
+
+_ITEMS: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 64,
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "key": {"type": "string", "description": _("The name, for remove, replace, add and append.")},
+            "value": {"type": "string", "description": _("What “add” sets where the name is absent."), "maxLength": 4096},
+            "newValue": {"type": "string", "description": _("What “replace” puts in place of a value that is there."), "maxLength": 4096},
+            "appendValue": {"type": "string", "description": _("What “append” adds beside what is there."), "maxLength": 4096},
+            "oldKey": {"type": "string", "description": _("The name that “rename” takes away.")},
+            "newKey": {"type": "string", "description": _("The name that “rename” gives.")},
+            "fromKey": {"type": "string", "description": _("The name whose value “map” copies.")},
+            "toKey": {"type": "string", "description": _("The name that “map” copies to.")},
+        },
+    },
+}
+
+
+def _rules(description: Any, places: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "description": description,
+        "minItems": 1,
+        "maxItems": 16,
+        "items": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["operate"],
+            "properties": {
+                "operate": {
+                    "type": "string",
+                    "description": _("What to do. Operations run in the order written."),
+                    "enum": list(OPERATIONS),
+                },
+                **places,
+            },
+        },
+    }
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "reqRules": _rules(
+            _("Changes to the request, before it goes to the back end."),
+            {
+                "headers": _ITEMS | {"description": _("Request headers.")},
+                "querys": _ITEMS | {"description": _("Query parameters.")},
+            },
+        ),
+        "respRules": _rules(
+            _("Changes to the answer, before it goes to the caller."),
+            {"headers": _ITEMS | {"description": _("Response headers.")}},
+        ),
+    },
+}
+
+EXAMPLE = """\
+reqRules:
+- operate: add
+  headers:
+  - key: x-partner-token
+    value: $ref{partner_token}
+- operate: remove
+  querys:
+  - key: debug
+"""
+
+
+def check(config: Config, level: str) -> list[Finding]:
+    if not config:
+        return [((), _("Enter “reqRules” or “respRules”."))]
+    return list(_findings(config))
+
+
+def native(config: Config, level: str, above: Config | None = None) -> Native:
+    return Native()
+
+
+def _findings(config: Config) -> Iterator[Finding]:
+    for side, rules in config.items():
+        for number, rule in enumerate(rules):
+            path: Path = (side, number)
+            if not {"headers", "querys"} & rule.keys():
+                yield (
+                    path,
+                    _("Enter what to change: “headers” or “querys”.") if side == "reqRules" else _("Enter what to change: “headers”."),
+                )
+            for place in ("headers", "querys"):
+                for at, item in enumerate(rule.get(place, ())):
+                    yield from _of_item(item, rule["operate"], place, (*path, place, at))
+
+
+def _of_item(item: Config, operation: str, place: str, path: Path) -> Iterator[Finding]:
+    wanted = OPERATIONS[operation]
+    if set(item) != set(wanted):
+        yield (
+            path,
+            _("“%(operation)s” takes the fields %(names)s, no more and no fewer.") % {"operation": operation, "names": ", ".join(wanted)},
+        )
+        return
+    for name in wanted:
+        value = item[name]
+        if name in NAMES and (problem := _problem_with_name(value, place)):
+            yield (*path, name), problem
+        literal = value.literal if isinstance(value, Template) else value
+        if name in VALUES and not _PRINTABLE.fullmatch(literal):
+            yield (*path, name), _("A value here may hold only printable ASCII characters, and no line break.")
+
+
+def _problem_with_name(name: Any, place: str) -> Any:
+    if place == "querys":
+        return (
+            "" if _PARAMETER.fullmatch(name) else _("Enter a parameter name of letters, digits, hyphens and underscores, such as api_key.")
+        )
+    if not _HEADER.fullmatch(name):
+        return _("Enter a header name of letters, digits and hyphens, such as x-api-key.")
+    if name.lower() in _FIXED or name.lower().startswith(_OURS):
+        return _("This header belongs to the connection or to the gateway, and cannot be changed.")
+    return ""
+
+
+_SENT = Secret(
+    inbound=False,
+    required=False,
+    travels=_("Delivered to the gateway as a secret, which Envoy never shows, and put into the request there."),
+)
+_TOLD = _("Callers read the answer: a key's value would be handed to them.")
+
+PLUGIN = Official(
+    name="transformer",
+    title=_("Request and response transformation"),
+    summary=_("Adds, replaces, renames and removes headers and query parameters."),
+    documentation=(
+        _("Operations run one after the other, on the request after the caller was let in, and on the answer."),
+        _("“add” leaves a value that is there already alone; “replace” changes only what is there; “append” adds a further value."),
+        _("Values of request headers and query parameters may refer to keys: $ref{name}."),
+    ),
+    version="1.0.0",
+    phase="default",
+    priority=410,
+    schema=SCHEMA,
+    example=EXAMPLE,
+    secret_fields={f"reqRules[*].{place}[*].{name}": _SENT for place in ("headers", "querys") for name in VALUES},
+    no_secret={f"respRules[*].headers[*].{name}": _TOLD for name in VALUES},
+    check=check,
+    native=native,
+)
