@@ -177,9 +177,7 @@ PLUGIN = Official(
     title=_("JWT authentication"),
     summary=_("Lets in callers who present a token signed with a key you trust."),
     documentation=(
-        _(
-            "A caller presents a JSON Web Token that is signed with one of the consumer's keys, by its issuer, and not expired. Others get 401."
-        ),
+        _("A caller presents a JSON Web Token of the consumer's issuer, signed with one of its keys and not expired. Others get 401."),
         _("The caller's name reaches the back end as x-mse-consumer. The token itself does not travel on, unless “keep_token” is true."),
         _("Only public keys are taken: symmetric key sets would stand readable in the gateway's configuration."),
         _("The rule of a service can hold “allow” alone: then only those consumers of the instance's rule may call it; others get 403."),
