@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:  # whoever only runs a gateway needs no database
-    from gateway.inventory import Service, Use
+    from gateway.inventory import Instance, Service, Use
 
 LISTENER = "gateway"
 ROUTES = "gateway"
@@ -19,6 +19,15 @@ SYSTEM_CA = "system_ca"
 
 IDENTITY_HEADER = "x-latchkey-consumer"  # from the authentication filter to the access log, and no further
 METADATA = "latchkey"
+
+# Says which gateways a request has passed (RFC 8586). Unlike a header of our own, others on the way know that they must let it stand,
+# and unlike Via no server answers differently for its sake.
+LOOP_HEADER = "cdn-loop"
+
+
+def loop_mark(instance: "Instance") -> str:
+    """Of an instance, not of the deployment: a gateway may well stand behind another, but never behind itself."""
+    return f"latchkey-{instance.ref}"
 
 
 def route_name(service: "Service") -> str:

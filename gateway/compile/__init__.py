@@ -55,7 +55,7 @@ def _compile(instance: Instance, roll: Roll, values: Mapping[UUID, Value], memo:
             SECRET: {secret.name: packed(secret) for secret in secrets(services, values)},
             CLUSTER: {cluster.name: packed(cluster) for service in services for cluster in clusters(service)},
             EXTENSION: {KEY_AUTH: roll.credentials},
-            ROUTE: {ROUTES: packed(routes(services, roll, values, memo))},
+            ROUTE: {ROUTES: packed(routes(instance, roll, values, memo))},
         },
         problems=(*roll.problems, *problems(services, values)),
     )

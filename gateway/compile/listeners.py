@@ -49,6 +49,7 @@ _ANSWERS = (
     ("response.code_details == 'direct_response' && response.code == 403", "not_authorized", ""),
     ("response.code_details == 'direct_response' && response.code == 404", "unknown_service", ""),
     ("response.code_details == 'direct_response' && response.code == 405", "method_not_allowed", ""),
+    ("response.code_details == 'direct_response' && response.code == 508", "loop_detected", ""),
 )
 
 # %PATH(NQ)%: a path without its query, because a query may hold a key. No header of the request is written.

@@ -27,8 +27,8 @@ from gateway.compile.parameters import cutting
 from gateway.compile.secrets import problem_of
 from gateway.compile.values import Value
 from gateway.compile.wire import literal_header, packed, seconds
-from gateway.inventory import Service
-from gateway.names import CUT_PARAMETERS, IDENTITY_HEADER, KEY_AUTH, ROUTES, client_names, cluster_name, route_name
+from gateway.inventory import Instance, Service
+from gateway.names import CUT_PARAMETERS, IDENTITY_HEADER, KEY_AUTH, LOOP_HEADER, ROUTES, client_names, cluster_name, loop_mark, route_name
 from gateway.sources import Source
 
 # A model may think for minutes before its next word; an answer as a whole may take as long as it likes.
@@ -48,14 +48,24 @@ _NEVER_FORWARDED = frozenset(
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _NO_METHOD = f"This gateway forwards {', '.join(_METHODS)} and no other method."
+_LOOP = "This request has come back to the gateway that sent it on: the address of a service leads here."
 _UNKNOWN = "There is no service at this address. An AI service answers at /ai/<name>/."
 _NOBODY = "No consumer is authorized to call this service yet."
 
 
-def routes(services: Iterable[Service], roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
+def routes(instance: Instance, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
     """Depends on no version of a key: a rotation leaves every byte as it is."""
-    table = [_other_method(), *(_service_route(service, roll, values, memo) for service in services), _nothing_here()]
-    return RouteConfiguration(name=ROUTES, virtual_hosts=[VirtualHost(name=ROUTES, domains=["*"], routes=table)])
+    mark = loop_mark(instance)
+    services = (_service_route(service, roll, values, memo) for service in instance.services)
+    host = VirtualHost(name=ROUTES, domains=["*"], routes=[_round_trip(mark), _other_method(), *services, _nothing_here()])
+    host.request_headers_to_add.append(literal_header(LOOP_HEADER, mark, HeaderValueOption.APPEND_IF_EXISTS_OR_ADD))
+    return RouteConfiguration(name=ROUTES, virtual_hosts=[host])
+
+
+def _round_trip(mark: str) -> Route:
+    """Without it one call to a service that leads back here runs in a circle until the gateway has no file descriptor left."""
+    passed = HeaderMatcher(name=LOOP_HEADER, string_match=StringMatcher(contains=mark))
+    return _own_answer("loop", RouteMatch(prefix="/", headers=[passed]), 508, _LOOP)
 
 
 def _other_method() -> Route:

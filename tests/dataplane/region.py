@@ -38,6 +38,7 @@ class Region:
     disabled: set[str] = field(default_factory=set)  # consumers
     unreadable: set[str] = field(default_factory=set)
     seq: int = 0
+    ref: str = "gw-test"
 
     def key(self, name: str, *versions: str) -> None:
         """Newest first, as in `key("alice", "new", "old")`. A value not known yet gets the next number. None at all: disabled."""
@@ -83,7 +84,7 @@ class Region:
             replace(service, keys=self._uses("api_keys", keys), authorized=tuple(sorted(service.authorized)))
             for _, (service, keys) in sorted(self.services.items())
         )
-        instance = Instance(uuid5(NAMESPACE, "instance"), "gw-test", services)
+        instance = Instance(uuid5(NAMESPACE, self.ref), self.ref, services)
         return Inventory(uuid5(NAMESPACE, "region"), self.seq, consumers, tuple(sources), (instance,), None)
 
     @property

@@ -47,6 +47,7 @@ def test_the_right_key_reaches_the_back_end_and_nothing_of_the_callers_does(
         "accept": "*/*",
         "accept-encoding": "gzip, deflate",
         "user-agent": "sdk/1",
+        "cdn-loop": "latchkey-gw-test",
     }
 
 

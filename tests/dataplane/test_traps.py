@@ -169,7 +169,7 @@ def test_trap_forwarding_headers_and_our_identity_header_would_travel_to_the_pro
         "x-request-id: mine",
     ]
     assert raw(gateway, "/ai/chat/models", *claimed) == 200
-    assert backend.last.names == {"host", "authorization"}
+    assert backend.last.names == {"host", "authorization", "cdn-loop"}
     assert gateway.consumer_of("/v1/models") == "alice/0~1"
 
 
