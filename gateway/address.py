@@ -3,16 +3,26 @@
 import ipaddress
 import re
 import socket
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.errors import Invalid
 
+PATIENCE = 2.0  # seconds for a name server
+
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?")
+
+
+# IPv4-compatible, -mapped and -translated (RFC 4291, 2765), and NAT64's two prefixes (RFC 6052, 8215).
+_ENDS_IN_IPV4 = [ipaddress.IPv6Network(net) for net in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")]
+_ISATAP = (b"\0\0\x5e\xfe", b"\x02\0\x5e\xfe")  # RFC 5214, 6.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,12 @@ def parse_address(text: str) -> Address:
 
 
 def is_ours(address: Address, ports: set[int]) -> bool:
-    """Whether the address is one of this machine's own on a port that the console, the control plane or a gateway listens on."""
-    return address.port in ports and address.host.rstrip(".") in _own_hosts() | _loopback(address.host)
+    """Whether it leads to this machine, on a port that the console, the control plane or a gateway listens on.
+
+    For those ports a name is resolved, which may take PATIENCE: not for use inside a transaction. A name that nobody knows here and
+    now is taken to be somebody else's; what it comes to mean later, the gateway's own mark of loops has to notice.
+    """
+    return address.port in ports and (_names_this_machine(address.host) or any(map(_is_here, _addresses(address.host))))
 
 
 def _host(host: str) -> str:
@@ -80,22 +94,64 @@ def _host(host: str) -> str:
     return host
 
 
-def _loopback(host: str) -> set[str]:
+def _loopback(host: str) -> bool:
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
-        return {host.rstrip(".")} if host.rstrip(".").split(".")[-1] == "localhost" else set()
-    return {host} if ip.is_loopback or ip.is_unspecified else set()
+        return host.rstrip(".").split(".")[-1] == "localhost"
+    return ip.is_loopback or ip.is_unspecified
 
 
-@lru_cache(maxsize=1)
-def _own_hosts() -> frozenset[str]:
-    name = socket.gethostname().lower()
+def _names_this_machine(host: str) -> bool:
+    return _loopback(host) or host.rstrip(".") == socket.gethostname().lower()
+
+
+def _addresses(host: str) -> list[IP]:
     try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(name, None)}
+        return [ipaddress.ip_address(host)]
+    except ValueError:
+        pass
+    found: list[IP] = []
+    # The system's resolver knows no limit of time: it is left alone with a name that takes too long.
+    asking = threading.Thread(target=lambda: found.extend(_resolved(host)), daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return list(found)
+
+
+def _resolved(host: str) -> Iterator[IP]:
+    try:
+        answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return
+    yield from (ipaddress.ip_address(answer[4][0]) for answer in answers)
+
+
+def _is_here(ip: IP) -> bool:
+    return any(meant.is_loopback or meant.is_unspecified or _is_own(meant) for meant in (ip, *_embedded(ip)))
+
+
+def _embedded(ip: IP) -> Iterator[IP]:
+    """The IPv4 address that an IPv6 one stands for, should something on the way translate it."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return
+    if ip.sixtofour:
+        yield ip.sixtofour
+    if ip.teredo:
+        yield ip.teredo[1]
+    if any(ip in network for network in _ENDS_IN_IPV4) or ip.packed[8:12] in _ISATAP:
+        yield ipaddress.IPv4Address(ip.packed[12:])
+
+
+def _is_own(ip: IP) -> bool:
+    """To one of its own addresses a machine speaks from that same address. Sends nothing."""
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(ip), 9))
+            return ipaddress.ip_address(probe.getsockname()[0]) == ip
     except OSError:
-        addresses = set()
-    return frozenset({name, *addresses})
+        return False
 
 
 def _refused(message: object) -> Invalid:

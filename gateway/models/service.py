@@ -119,10 +119,11 @@ class Service(Noun):
         once: UUID | None = None,
     ) -> Self:
         """Raises Invalid (fields name, supplier, protocol, address, generation, key_<i>), NotAllowed without key.bind for references."""
+        ours = by.may("service.create") and _leads_here(address)
         with deed(by, "service.create", once=once) as entry:
             instance._lock()
             taken = cls.objects.filter(instance=instance, name=name).exists()
-            parsed = _check(check_name(name, taken), supplier, protocol, address)
+            parsed = _check(check_name(name, taken), supplier, protocol, address, ours)
             service = cls.objects.create(
                 instance=instance,
                 name=name,
@@ -149,9 +150,10 @@ class Service(Noun):
         keys: NewKeys | None = None,
     ) -> None:
         """`keys` None leaves them as they are. New ones take the place of all: the old references are released."""
+        ours = by.may("service.edit") and _leads_here(address)
         with deed(by, "service.edit", self) as entry:
             self._lock(lock_version)
-            parsed = _check({}, supplier, protocol, address)
+            parsed = _check({}, supplier, protocol, address, ours)
             if str(parsed) != self.address and self.generation == REFERENCE:
                 by.require("key.bind")  # another address: the keys go to somebody else
             if keys is None and SUPPLIERS[supplier].one_key and self.references.count() > 1:
@@ -288,16 +290,24 @@ class Authorization(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["service", "consumer"], name="authorized_once")]
 
 
-def _check(errors: dict[str, list[str]], supplier: str, protocol: str, address: str) -> Address:
+def _leads_here(address: str) -> bool:
+    """Asked before a deed begins: it may wait for a name server."""
+    try:
+        return is_ours(parse_address(address), {settings.WEB_PORT, settings.XDS_PORT, *Node.listen_ports()})
+    except Invalid:
+        return False  # refused for what it is, with everything else that is wrong
+
+
+def _check(errors: dict[str, list[str]], supplier: str, protocol: str, address: str, ours: bool) -> Address:
     row: Supplier | None = SUPPLIERS.get(supplier)
     if row is None:
         errors = errors | {"supplier": [str(_("Choose one of the suppliers listed."))]}
     elif protocol not in row.protocols:
         errors = errors | {"protocol": [str(_("This supplier does not speak the chosen protocol. Choose one of those listed."))]}
+    if ours:
+        errors = errors | {"address": [str(_("This is the console's, the control plane's or a gateway's own address."))]}
     try:
         parsed = parse_address(address)
-        if is_ours(parsed, {settings.WEB_PORT, settings.XDS_PORT, *Node.listen_ports()}):
-            raise Invalid({"address": [str(_("This is the console's, the control plane's or a gateway's own address."))]})
     except Invalid as refused:
         errors = errors | refused.errors
     refuse(errors)

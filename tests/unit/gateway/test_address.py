@@ -1,9 +1,14 @@
 """Service addresses: what is taken apart, what is refused, and which ones are our own."""
 
+import socket
+import threading
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import address as address_module
 from gateway.address import Address, is_ours, parse_address
 from secrets_app.errors import Invalid
 
@@ -109,6 +114,13 @@ def test_no_text_makes_more_than_a_refusal(text: str) -> None:
         "http://0.0.0.0:8000",
         "http://[::]:8000",
         "http://[::ffff:127.0.0.1]:8000",
+        "http://[::127.0.0.1]:8000",
+        "http://[::ffff:0:7f00:1]:8000",
+        "http://[64:ff9b::7f00:1]:8000",
+        "http://[64:ff9b:1::7f00:1]:8000",
+        "http://[2002:7f00:1::]:8000",
+        "http://[2001:0:5ef5:79fb::80ff:fffe]:8000",
+        "http://[2001:db8::5efe:7f00:1]:8000",
     ],
 )
 def test_loopback_in_any_spelling_is_ours_on_our_ports_only(text: str) -> None:
@@ -117,6 +129,61 @@ def test_loopback_in_any_spelling_is_ours_on_our_ports_only(text: str) -> None:
     assert not is_ours(address, {18000})
 
 
-def test_another_machine_on_the_same_port_is_not_ours() -> None:
-    assert not is_ours(parse_address("http://10.255.0.7:8000"), {8000})
-    assert not is_ours(parse_address("http://localhost.example:8000"), {8000})
+@pytest.mark.parametrize(
+    "host", ["10.255.0.7", "192.0.2.1", "[2001:db8::7]", "[::10.255.0.7]", "[64:ff9b::aff:7]", "localhost.example", "example"]
+)
+def test_another_machine_on_the_same_port_is_not_ours(host: str, names: dict[str, list[str]]) -> None:
+    names |= {"localhost.example": ["10.255.0.7"], "example": ["2001:db8::7", "192.0.2.1"]}
+    assert not is_ours(parse_address(f"http://{host}:8000"), {8000})
+
+
+def test_an_address_of_this_machine_itself_is_ours() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:  # no way out of this machine: loopback is all it has
+            probe.connect(("127.0.0.1", 9))
+        own = probe.getsockname()[0]
+    assert is_ours(parse_address(f"http://{own}:8000"), {8000})
+    assert is_ours(parse_address(f"http://[64:ff9b::{own}]:8000"), {8000})
+    assert not is_ours(parse_address(f"http://{own}:8001"), {8000})
+
+
+@pytest.mark.parametrize("answer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::"])
+def test_a_name_that_leads_here_is_ours_whatever_it_is(answer: str, names: dict[str, list[str]]) -> None:
+    names["ip6-localhost"] = names["localtest.example"] = ["192.0.2.1", answer]
+    assert is_ours(parse_address("http://ip6-localhost:8000"), {8000})
+    assert is_ours(parse_address("http://LocalTest.example.:8000/v1"), {8000})
+
+
+def test_this_machines_own_name_is_ours_though_nothing_resolves_it(names: dict[str, list[str]]) -> None:
+    assert is_ours(parse_address(f"http://{socket.gethostname().lower()}:8000"), {8000})
+
+
+def test_a_name_is_only_asked_for_when_its_port_is_one_of_ours(names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("asked"))
+    assert not is_ours(parse_address("http://api.example:443"), {8000})
+
+
+def test_a_name_server_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [silence.wait(30)][1:])
+    monkeypatch.setattr(address_module, "PATIENCE", 0.05)
+    began = time.monotonic()
+    assert not is_ours(parse_address("http://slow.example:8000"), {8000})
+    assert time.monotonic() - began < 10
+    silence.set()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What names resolve to; every other is unknown."""
+    known: dict[str, list[str]] = {}
+
+    def resolve(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if host.rstrip(".") not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(0, 0, 0, "", (address, 0)) for address in known[host.rstrip(".")]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known

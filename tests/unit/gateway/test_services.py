@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 
+from gateway.address import Address
 from gateway.models import Authorization, Consumer, Instance, NewKeys, Node, Service
 from gateway.models.service import KEYS_A_SERVICE
 from gateway.providers import SUPPLIERS
@@ -148,6 +150,29 @@ def test_a_service_address_may_not_be_our_own(instance: Instance) -> None:
             create(instance, address=f"http://localhost:{port}/v1")
         assert list(refused.value.errors) == ["address"]
     assert create(instance, address="http://localhost:11434/v1").pk
+
+
+@override_settings(WEB_PORT=8000)
+def test_no_name_server_is_asked_while_a_deed_holds_the_database(
+    transactional_db: None, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def is_ours(address: Address, ports: set[int]) -> bool:
+        asked.append(connection.in_atomic_block)
+        return address.host == "alias.example"
+
+    monkeypatch.setattr("gateway.models.service.is_ours", is_ours)
+    with pytest.raises(Invalid, match="own address") as refused:
+        create(instance, address="http://alias.example:8000")
+    assert list(refused.value.errors) == ["address"]
+    service = create(instance, address="http://other.example:8000")
+    with pytest.raises(Invalid, match="own address"):
+        edit(service, address="http://alias.example:8000")
+    assert asked == [False] * 3
+    with pytest.raises(NotAllowed):
+        create(instance, address="http://alias.example:8000", by=cast.actor("vera"))
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("who", ["kim", "vera", "audrey", "mallory"])
