@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
@@ -22,7 +22,7 @@ from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.models import Region
 
-NOTICE = "notice"  # the session's slot for one sentence about what was just done
+NOTICE = "said"  # the session's slot for one sentence about what was just done
 LAST_REGION = "region"  # and for the name of the region seen last: where "/" leads
 
 
@@ -52,14 +52,17 @@ def wants_part(request: HttpRequest) -> bool:
     return headers.get("HX-Request") == "true" and "HX-Target" in headers and headers.get("HX-History-Restore-Request") != "true"
 
 
-def see_other(request: HttpRequest, to: Any, *args: Any, notice: str | Promise = "", **kwargs: Any) -> HttpResponse:
+def see_other(
+    request: HttpRequest, to: Any, *args: Any, notice: str | Promise = "", tone: Literal["ok", "info"] = "ok", **kwargs: Any
+) -> HttpResponse:
     """After a deed: 303, or for htmx 204 and HX-Location, which takes the place of the form in the history.
 
-    `notice` is one sentence about what was done, for the next page. It stands in the session: never a value.
+    `notice` is one sentence about what was done, for the next page; `tone` "info" says that nothing was. It stands in the session:
+    never a value.
     """
     url = resolve_url(to, *args, **kwargs)
     if notice:
-        request.session[NOTICE] = str(notice)
+        request.session[NOTICE] = [str(notice), tone]
     if request.headers.get("HX-Request") == "true":
         # The form's address was pushed when it opened; Back must not lead to the sent form.
         location = json.dumps({"path": url, "push": "false", "replace": "true"})
@@ -93,6 +96,16 @@ _NAVIGATION: tuple[tuple[Promise, tuple[_Place, ...]], ...] = (
     (_("Observe"), (_Place(_("Audit log"), "scroll-text", "audit-list", "audit.view", in_region=False),)),
     (_("Organization"), (_Place(_("Settings"), "settings-2", "settings", "settings.view", in_region=False),)),
 )
+
+
+@dataclass(frozen=True)
+class Notice:
+    text: str
+    tone: str
+
+    @property
+    def icon(self) -> str:
+        return "circle-check" if self.tone == "ok" else "info"
 
 
 @dataclass(frozen=True)
@@ -167,10 +180,10 @@ class Surroundings:
         return [str(label) for role, (label, _text) in ROLES.items() if role in held]
 
     @cached_property
-    def notice(self) -> str:
+    def notice(self) -> "Notice | None":
         """Read once: it is about what was just done."""
         session = getattr(self._request, "session", None)
-        return session.pop(NOTICE, "") if session is not None and NOTICE in session else ""
+        return Notice(*session.pop(NOTICE)) if session is not None and NOTICE in session else None
 
     @cached_property
     def pulse(self) -> "Pulse | None":

@@ -83,13 +83,22 @@ class KeyInUse(Conflict):
 
 
 class AlreadyDone(Conflict):
-    """The same form was sent twice; the first one counted. `kind` and `name` tell what it made or changed."""
+    """The same form was sent twice; the first one counted. `name` tells what it made or changed."""
 
     code = "already_done"
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__("This was already done, and is not done twice. A generated value is not shown again.")
-        self.kind, self.name = kind, name
+        self.name = name
+
+
+class FormReused(Conflict):
+    """The form's token stands for another deed already: another person's, another thing's, or the same form with another name in it."""
+
+    code = "form_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This form was sent before, for something else. Nothing was done now: check what it says, then send it again.")
 
 
 class CannotSeal(VaultError):

@@ -56,6 +56,7 @@ REASONS: dict[str, Promise] = {
     "not_allowed": _("The roles did not allow it"),
     "stale_edit": _("Someone else had changed it meanwhile"),
     "key_in_use": _("The key was in use"),
+    "form_reused": _("The form had been sent for something else"),
     "conflict": _("The state did not allow it"),
 }
 

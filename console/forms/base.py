@@ -11,12 +11,13 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, Invalid, StaleEdit
+from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, FormReused, Invalid, StaleEdit
 from secrets_app.models.key import OVERLAPS
 from secrets_app.plaintext import Plaintext
 
 T = TypeVar("T")
 TRIMMED = _("A line end at the end of the value was dropped.")
+REPEATED = _("This form was sent before, and was done then. Nothing was changed now.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class DeedForm(forms.Form):
         except AlreadyDone:
             raise
         except (Conflict, CannotSeal) as refused:
+            if isinstance(refused, FormReused):
+                self._fill_in("once", str(uuid.uuid4()))
             self.add_error(None, refused.message)
             self.status = refused.status
         return None
@@ -124,9 +127,13 @@ class DeedForm(forms.Form):
 
     def resume(self, lock_version: int) -> None:
         """After a stale edit: who saves now has seen what is stored, so the next save is meant to replace it."""
+        self._fill_in("lock_version", str(lock_version))
+
+    def _fill_in(self, field: str, value: str) -> None:
+        """For the form as it is shown again."""
         assert isinstance(self.data, QueryDict)
         self.data = self.data.copy()
-        self.data["lock_version"] = str(lock_version)
+        self.data[field] = value
 
 
 class OverlapField(forms.TypedChoiceField):

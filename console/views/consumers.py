@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.consumers import Facts, rows
-from console.forms.base import TRIMMED
+from console.forms.base import REPEATED, TRIMMED
 from console.forms.confirm import Confirm, TypedName
 from console.forms.consumers import CreateConsumer, EditConsumer, RotateConsumer
 from console.middleware import allows
@@ -221,11 +221,9 @@ def _saved(request: ConsoleRequest, consumer: Consumer, notice: str, credential:
 
 
 def _repeated(request: ConsoleRequest, done: AlreadyDone, *, generated: bool) -> HttpResponse:
-    if done.kind != Consumer.audit_kind:
-        raise done
     back = _to(request, "consumer-detail", done.name)
     if not generated:
-        return see_other(request, back)
+        return see_other(request, back, notice=REPEATED, tone="info")
     return page(request, "consumers/repeated.html", {"name": done.name, "back": back, "size": "decision"}, status=done.status)
 
 

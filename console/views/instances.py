@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.services import instance_rows, joining, node_rows
+from console.forms.base import REPEATED
 from console.forms.confirm import TypedName
 from console.forms.instances import CreateInstance, UpgradeInstance
 from console.middleware import allows
@@ -43,7 +44,7 @@ def create(request: ConsoleRequest) -> HttpResponse:
                 lambda: Instance.create(request.region, given["name"], given["version"], by=request.actor, once=form.token)
             )
         except AlreadyDone:
-            return see_other(request, _to(request, "instance-list"))
+            return see_other(request, _to(request, "instance-list"), notice=REPEATED, tone="info")
         if instance:
             notice = now("Instance %(name)s was created.") % {"name": instance.name}
             return see_other(request, _to(request, "instance-detail", instance), notice=notice)

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.keys import Facts, Impact, Places, rows
-from console.forms.base import TRIMMED, Entered
+from console.forms.base import REPEATED, TRIMMED, Entered
 from console.forms.confirm import Confirm, TypedName
 from console.forms.keys import CreateKey, EditKey, RotateKey
 from console.middleware import allows
@@ -236,11 +236,9 @@ def _saved(request: ConsoleRequest, key: Key, notice: str, form: CreateKey | Rot
 
 def _repeated(request: ConsoleRequest, done: AlreadyDone, *, generated: bool) -> HttpResponse:
     """The same form again: to what it made, or where its value was shown, the plain word that it is not shown twice."""
-    if done.kind != Key.audit_kind:
-        raise done
     back = _to(request, "key-detail", done.name)
     if not generated:
-        return see_other(request, back)
+        return see_other(request, back, notice=REPEATED, tone="info")
     return page(request, "keys/repeated.html", {"name": done.name, "back": back, "size": "decision"}, status=done.status)
 
 

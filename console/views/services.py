@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.services import ServiceFacts, service_rows, shared_keys
-from console.forms.base import TRIMMED
+from console.forms.base import REPEATED, TRIMMED
 from console.forms.confirm import Confirm, TypedName
 from console.forms.services import AuthorizeConsumers, CreateService, EditService
 from console.middleware import allows
@@ -80,9 +80,7 @@ def create(request: ConsoleRequest, ref: str) -> HttpResponse:
                 )
             )
         except AlreadyDone as done:
-            if done.kind != Service.audit_kind:
-                raise
-            return see_other(request, _to(request, "service-detail", ref, done.name))
+            return see_other(request, _to(request, "service-detail", ref, done.name), notice=REPEATED, tone="info")
         if service:
             notice = _said(now("Service %(name)s was created.") % {"name": service.name}, keys)
             return see_other(request, _to(request, "service-detail", ref, service.name), notice=notice)

@@ -4,6 +4,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from console.facts.installation import people, rights, stores, versions
+from console.forms.base import REPEATED
 from console.forms.settings import CreateRegion
 from console.middleware import allows
 from console.pages import page, see_other
@@ -34,7 +35,7 @@ def create_region(request: ConsoleRequest) -> HttpResponse:
         try:
             region = form.attempt(lambda: Region.create(given["name"], given["title"], by=request.actor, once=form.token))
         except AlreadyDone as done:
-            return see_other(request, "overview", region=done.name)
+            return see_other(request, "overview", region=done.name, notice=REPEATED, tone="info")
         if region:
             return see_other(request, "overview", region=region.name)
     return page(request, "regions/create.html", {"form": form, "back": reverse("settings")}, status=form.status)

@@ -12,7 +12,7 @@ from gateway.models.base import Noun, check_custom, check_description, check_nam
 from gateway.sources import BEARER, SOURCES_A_REGION, Source, check_source
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
-from secrets_app.models import Key, KeyVersion, Reference, Region, deed
+from secrets_app.models import Key, KeyVersion, Planned, Reference, Region, deed
 from secrets_app.plaintext import Plaintext
 
 SYSTEM, CUSTOM, REFERENCE = "system", "custom", "reference"
@@ -107,7 +107,7 @@ class Consumer(Noun):
         once: UUID | None = None,
     ) -> Self:
         """Raises Invalid (fields name, description, source_name, key, value), NotAllowed without key.bind for a reference."""
-        with deed(by, "consumer.create", once=once) as entry:
+        with deed(by, "consumer.create", Planned("consumer", name, region.audit_region), once=once) as entry:
             taken = cls.objects.filter(region=region, name=name).exists()
             refuse(check_name(name, taken), check_description(description), _check_source(region, source))
             consumer = cls.objects.create(

@@ -13,7 +13,7 @@ from gateway.models.base import Noun, refuse, searched
 from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, newer_than, supports_references
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
-from secrets_app.models import Region, deed
+from secrets_app.models import Planned, Region, deed
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
@@ -74,7 +74,7 @@ class Instance(Noun):
 
     @classmethod
     def create(cls, region: Region, name: str, version: str = NEWEST, *, by: Actor, once: UUID | None = None) -> "Instance":
-        with deed(by, "instance.create", once=once) as entry:
+        with deed(by, "instance.create", Planned("instance", name, region.audit_region), once=once) as entry:
             errors: dict[str, list[str]] = {}
             if not name or len(name) > 64 or not name.isprintable() or name != name.strip():
                 errors["name"] = [str(_("Enter a name of 1 to 64 visible characters, without a space at either end."))]

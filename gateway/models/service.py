@@ -18,7 +18,7 @@ from gateway.models.node import Node
 from gateway.providers import SUPPLIERS, Shape, Supplier
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
-from secrets_app.models import Key, Reference, deed
+from secrets_app.models import Key, Planned, Reference, deed
 from secrets_app.plaintext import Plaintext
 
 KEYS_A_SERVICE = 20
@@ -120,7 +120,8 @@ class Service(Noun):
     ) -> Self:
         """Raises Invalid (fields name, supplier, protocol, address, generation, key_<i>), NotAllowed without key.bind for references."""
         ours = by.may("service.create") and _leads_here(address)
-        with deed(by, "service.create", once=once) as entry:
+        planned = Planned("ai_service", name, instance.audit_region, {"instance": instance.ref})
+        with deed(by, "service.create", planned, once=once) as entry:
             instance._lock()
             taken = cls.objects.filter(instance=instance, name=name).exists()
             parsed = _check(check_name(name, taken), supplier, protocol, address, ours)

@@ -1,4 +1,4 @@
-from secrets_app.models.audit import AuditEntry, AuditHead, RefusalTally, deed
+from secrets_app.models.audit import AuditEntry, AuditHead, Planned, RefusalTally, deed
 from secrets_app.models.key import Key, KeyVersion
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
@@ -12,6 +12,7 @@ __all__ = [
     "KeyVersion",
     "KmsInstance",
     "MasterKey",
+    "Planned",
     "Reference",
     "RefusalTally",
     "Region",

@@ -4,8 +4,9 @@ Entries form a SHA-256 chain (secrets_app/chain.py). The one head row is locked 
 fork. The log is also the outbox: the control plane follows `seq` and acts on entries that publish.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Never, Protocol
 from uuid import UUID
@@ -19,7 +20,7 @@ from secrets_app import chain
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
 from secrets_app.db import locked, reading
-from secrets_app.errors import AlreadyDone, Conflict, NotAllowed, VaultError
+from secrets_app.errors import AlreadyDone, Conflict, FormReused, NotAllowed, VaultError
 
 OK, REFUSED = "ok", "refused"
 APPEND_ONLY = "The audit log is append-only."
@@ -40,6 +41,25 @@ class Subject(Protocol):
     def audit_name(self) -> str: ...
     @property
     def audit_region(self) -> "tuple[UUID, str] | None": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a deed is about to make, while there is no row of it. `facts` are those its entry will state that tell it from its like.
+
+    A refusal states no name: what was typed may be anything.
+    """
+
+    audit_kind: str
+    name: str
+    audit_region: tuple[UUID, str] | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    pk: str = ""
+    audit_name: str = ""
+
+    def was_made_by(self, entry: "AuditEntry") -> bool:
+        within = self.audit_region is None or self.audit_region[0] == entry.region_id
+        return within and (self.audit_kind, self.name) == (entry.target_kind, entry.target) and self.facts.items() <= entry.facts.items()
 
 
 class AuditHead(models.Model):
@@ -137,6 +157,14 @@ class Draft:
         """These rows changed with this entry: their `changed_seq` becomes its seq, which tells when a node has caught up with them."""
         self._stamped += rows
 
+    def repeats(self, done: AuditEntry) -> bool:
+        """Whether that entry is of this very deed: same action, same person, same target."""
+        if (self.action, self.by.name, self.by.user_id) != (done.action, done.actor, done.actor_id):
+            return False
+        if isinstance(self.target, Planned):
+            return self.target.was_made_by(done)
+        return self.target is None or (self.target.audit_kind, str(self.target.pk)) == (done.target_kind, done.target_id)
+
     def write(self, outcome: str = OK) -> AuditEntry:
         """Append to the chain. The head row is locked here, last, just before the commit."""
         allowed = ACTIONS[self.action].facts | ({"reason"} if outcome == REFUSED else frozenset())
@@ -175,14 +203,15 @@ class Draft:
 def deed(by: Actor, action: str, target: Subject | None = None, *, once: UUID | None = None) -> Iterator[Draft]:
     """One permission check, one transaction, one entry; the entry is written last and a failure to write it undoes the change.
 
-    `once` names the operation: a repeat raises AlreadyDone and changes nothing. A refusal rolls back and is audited by itself.
-    Deeds never nest. Raises NotAllowed, and whatever VaultError the body raises.
+    `once` names the operation: a repeat of the same action by the same person on the same target raises AlreadyDone, anything else
+    under that name FormReused, and both change nothing. A deed that makes something takes it as Planned.
+    A refusal rolls back and is audited by itself. Deeds never nest. Raises NotAllowed, and whatever VaultError the body raises.
     """
     draft = Draft(by, action, target, once)
     try:
         by.require(action)
-        with _lost_races(once), transaction.atomic(durable=True):
-            _check_once(once)
+        with _lost_races(draft), transaction.atomic(durable=True):
+            _check_once(draft)
             yield draft
             draft.write()
     except VaultError as refusal:
@@ -192,7 +221,7 @@ def deed(by: Actor, action: str, target: Subject | None = None, *, once: UUID | 
 
 
 @contextmanager
-def _lost_races(once: UUID | None) -> Iterator[None]:
+def _lost_races(draft: Draft) -> Iterator[None]:
     """On PostgreSQL two deeds may pass the same check and meet at a constraint: for the second that is a conflict, not a failure.
 
     The driver's own error is let go: it quotes what was to be stored. SQLite's deeds follow one another.
@@ -204,15 +233,15 @@ def _lost_races(once: UUID | None) -> Iterator[None]:
             raise
     else:
         return
-    _check_once(once)
+    _check_once(draft)
     raise Conflict(
         _("Someone else made a change at the same moment. Nothing was saved: look at what is there now, then try again.")
     ) from None
 
 
-def _check_once(once: UUID | None) -> None:
-    if once and (done := AuditEntry.objects.filter(operation=once).first()):
-        raise AlreadyDone(done.target_kind, done.target)
+def _check_once(draft: Draft) -> None:
+    if draft.operation and (done := AuditEntry.objects.filter(operation=draft.operation).first()):
+        raise AlreadyDone(done.target) if draft.repeats(done) else FormReused()
 
 
 def record_refusal(by: Actor, permission: str, target: Subject | None = None) -> None:

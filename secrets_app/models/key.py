@@ -17,7 +17,7 @@ from secrets_app.db import locked
 from secrets_app.envelope import Context, seal
 from secrets_app.errors import CannotSeal, Conflict, Invalid, KeyInUse, NotFound, StaleEdit
 from secrets_app.fingerprint import fingerprint
-from secrets_app.models.audit import deed
+from secrets_app.models.audit import Planned, deed
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import Deployment, MasterKey, Region
 from secrets_app.plaintext import Plaintext
@@ -162,7 +162,7 @@ class Key(models.Model):
         trimmed: bool = False,
     ) -> "Key":
         """Raises Invalid for a wrong or taken name, CannotSeal without the public half of the keyring."""
-        with deed(by, "key.create", once=once) as entry:
+        with deed(by, "key.create", Planned("key", name, region.audit_region), once=once) as entry:
             _check_new_key(region, name, description)
             key = cls._new(region, value, by, name=name, description=description, master_key=master_key)
             entry.target = key

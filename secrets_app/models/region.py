@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid, NotFound
-from secrets_app.models.audit import deed
+from secrets_app.models.audit import Planned, deed
 
 # The first words of other addresses: /<region>/ must never hide one.
 RESERVED_REGIONS = frozenset(
@@ -86,7 +86,7 @@ class Region(models.Model):
 
     @classmethod
     def create(cls, name: str, title: str, *, by: Actor, once: uuid.UUID | None = None) -> "Region":
-        with deed(by, "region.create", once=once) as entry:
+        with deed(by, "region.create", Planned("region", name), once=once) as entry:
             errors: dict[str, list[str]] = {}
             if not re.fullmatch(r"[a-z][a-z0-9-]{1,31}", name):
                 errors["name"] = [str(_("Use 2 to 32 lower-case letters, digits and hyphens, starting with a letter."))]

@@ -102,6 +102,67 @@ def test_the_same_post_twice_is_one_deed(world: World, name: str) -> None:
     assert things() == after
 
 
+# A repeat of these would not be seen without the form's token: they make something, or a new version of it.
+WITH_TOKEN = ["key-create", "key-rotate", "consumer-create", "consumer-rotate", "instance-create", "service-create", "region-create"]
+
+
+@pytest.mark.parametrize("first", WITH_TOKEN)
+def test_a_token_that_was_used_is_refused_by_every_other_form(world: World, first: str) -> None:
+    """Never a failure of ours, never what looks like a success; and the form that comes back can be sent."""
+    token, client = str(uuid.uuid4()), cast.client("alice")
+    client.post(WRITING[first].url(first, world), body(first, world, token))
+    done = AuditEntry.objects.latest("seq")
+    assert (done.action, str(done.operation)) == (WRITING[first].action, token)
+    after = things()
+    for name in WITH_TOKEN:
+        if name == first:
+            continue
+        url = WRITING[name].url(name, world)
+        for headers in ({}, {"HX-Request": "true", "HX-Target": "panel"}):
+            answer = client.post(url, body(name, world, token), headers=headers)
+            page = answer.content.decode()
+            assert answer.status_code == 409, f"{name} after {first}"
+            assert "This form was sent before, for something else." in page
+            fresh = re.search(r'name="once" value="([^"]+)"', page)
+            assert fresh
+            assert fresh[1] != token
+        entry = AuditEntry.objects.latest("seq")
+        assert (entry.action, entry.outcome, entry.facts) == (WRITING[name].action, "refused", {"reason": "form_reused"})
+        assert things() == after
+        point = transaction.savepoint()
+        assert client.post(url, body(name, world, fresh[1])).status_code in (200, 303)
+        transaction.savepoint_rollback(point)
+
+
+def body(name: str, world: World, token: str) -> dict[str, str]:
+    """Each with a value of its own."""
+    made = WRITING[name].body
+    assert made
+    sent = made(world) | {"once": token}
+    return sent | {field: f"a value posted to {name}" for field in ("value", "value_0") if field in sent}
+
+
+@pytest.mark.parametrize("name", WITH_TOKEN)
+def test_sent_again_with_another_value_says_that_nothing_was_changed(world: World, name: str) -> None:
+    token, client = str(uuid.uuid4()), cast.client("alice")
+    url = WRITING[name].url(name, world)
+    client.post(url, body(name, world, token))
+    after = things()
+    answer = client.post(url, body(name, world, token) | {"value": "a third value that was posted", "value_0": "and a fourth one of them"})
+    assert things() == after
+    assert "Nothing was changed now." in client.get(answer["Location"]).content.decode()
+
+
+@pytest.mark.parametrize("name", WITH_TOKEN)
+def test_another_persons_token_is_no_way_to_their_answer(world: World, name: str) -> None:
+    row = WRITING[name]
+    others = [who for who in ("kim", "olive") if row.may(who)]
+    token, url = str(uuid.uuid4()), row.url(name, world)
+    cast.client("alice").post(url, body(name, world, token))
+    for who in others:
+        assert cast.client(who).post(url, body(name, world, token)).status_code == 409
+
+
 def things() -> list[str]:
     """Everything stored but the log itself."""
     return sorted(line for line in everything().splitlines() if not line.startswith(("secrets_app_audit", "secrets_app_refusal")))

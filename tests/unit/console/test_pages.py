@@ -64,8 +64,8 @@ def test_after_a_deed_htmx_replaces_the_form_in_the_history() -> None:
 def test_a_notice_is_told_once() -> None:
     request = asked()
     pages.see_other(request, "/", notice="Key created.")
-    assert pages.Surroundings(request).notice == "Key created."
-    assert pages.Surroundings(request).notice == ""
+    assert pages.Surroundings(request).notice == pages.Notice("Key created.", "ok")
+    assert pages.Surroundings(request).notice is None
 
 
 def test_a_part_asks_the_database_for_nothing_around_it(region: Region, django_assert_num_queries: Any) -> None:

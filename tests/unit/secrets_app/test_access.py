@@ -15,7 +15,7 @@ EXPECTED = {
     "operator": READ
     | {"key.bind"}
     | {f"consumer.{verb}" for verb in ("create", "edit", "rotate", "disable", "enable", "delete")}
-    | {"instance.create", "instance.delete"}
+    | {f"instance.{verb}" for verb in ("create", "upgrade", "delete")}
     | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")},
 }
 

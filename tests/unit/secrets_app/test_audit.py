@@ -145,7 +145,7 @@ def test_the_loser_of_a_race_with_its_own_twin_is_told_that_it_is_done(region: R
         with deed(cast.SETUP, "key.create", region, once=region.pk):
             raise IntegrityError from Taken()
 
-    seen = [None, AlreadyDone("key", "one")]  # nothing before the deed began; the twin's entry after it failed
+    seen = [None, AlreadyDone("one")]  # nothing before the deed began; the twin's entry after it failed
     with patch("secrets_app.models.audit._check_once", side_effect=seen), pytest.raises(AlreadyDone):
         losing()
     assert AuditEntry.objects.latest("seq").outcome == "ok"
