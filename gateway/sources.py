@@ -5,12 +5,27 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy as _
 
+from gateway.names import LOOP_HEADER
+
 SOURCES_A_REGION = 16  # distinct places where the gateways of a region look for a credential; each costs a look at every request
 
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
-_TAKEN_HEADERS = {"authorization", "connection", "content-length", "content-type", "cookie", "host", "te", "transfer-encoding", "upgrade"}
-_TAKEN_PREFIXES = ("x-envoy-", "x-forwarded-", "x-latchkey-")
+
+# What clients, SDKs, proxies and suppliers send or read anyway. As a place for keys it would be taken from every request in the region,
+# and a caller whose own credential comes in a later place would be refused for what stands there.
+_TAKEN_HEADERS = frozenset(
+    {
+        "accept", "authorization", "baggage", "cache-control", "connection", "cookie", "date", "expect", "forwarded", "from", "host",
+        "idempotency-key", "keep-alive", "max-forwards", "origin", "pragma", "priority", "proxy-connection", "range", "referer", "te",
+        "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "via", "x-client-request-id",
+        "x-goog-api-client", "x-goog-user-project", "x-request-id", LOOP_HEADER,
+    }
+)  # fmt: skip
+_TAKEN_PREFIXES = (
+    "accept-", "anthropic-", "content-", "if-", "openai-", "sec-", "x-envoy-", "x-forwarded-", "x-latchkey-", "x-stainless-",
+)  # fmt: skip
+_TAKEN_PARAMETERS = frozenset({"alt", "api-version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +49,14 @@ def check_source(source: Source) -> dict[str, list[str]]:
         if not _TOKEN.fullmatch(source.name):
             return _wrong(_("Enter a header name of letters, digits and hyphens, such as x-api-key."))
         if source.name in _TAKEN_HEADERS or source.name.startswith(_TAKEN_PREFIXES):
-            return _wrong(_("This header has a meaning of its own. Choose another, such as x-api-key."))
+            return _wrong(_("Requests use this header for other things. Choose another, such as x-api-key."))
         return {}
     if source.kind == "query":
-        return (
-            {}
-            if _PARAMETER.fullmatch(source.name)
-            else _wrong(_("Enter a parameter name of letters, digits, hyphens and underscores, such as api_key."))
-        )
+        if not _PARAMETER.fullmatch(source.name):
+            return _wrong(_("Enter a parameter name of letters, digits, hyphens and underscores, such as api_key."))
+        if source.name.lower() in _TAKEN_PARAMETERS:
+            return _wrong(_("Requests use this parameter for other things. Choose another, such as api_key."))
+        return {}
     return {"source_kind": [str(_("Choose one of the sources listed."))]}
 
 

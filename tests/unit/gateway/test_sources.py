@@ -48,6 +48,33 @@ def test_a_name_that_means_something_else_is_refused_by_field(source: Source) ->
     assert list(check_source(source)) == ["source_name"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "accept", "accept-encoding", "accept-language", "anthropic-beta", "anthropic-version", "baggage", "cache-control", "cdn-loop",
+        "content-digest", "content-encoding", "content-length", "content-type", "date", "expect", "forwarded", "from", "idempotency-key",
+        "if-none-match", "keep-alive", "max-forwards", "openai-beta", "openai-organization", "openai-project", "origin", "pragma",
+        "priority", "proxy-connection", "range", "referer", "sec-fetch-mode", "traceparent", "tracestate", "trailer", "user-agent", "via",
+        "x-client-request-id", "x-goog-api-client", "x-goog-user-project", "x-request-id", "x-stainless-retry-count",
+    ],
+)  # fmt: skip
+def test_a_header_that_requests_have_anyway_holds_no_key(name: str) -> None:
+    """Every caller of the region would be measured by it, and none of its services would get it any more."""
+    assert "for other things" in check_source(Source("header", name))["source_name"][0]
+
+
+@pytest.mark.parametrize("name", ["alt", "api-version", "Alt", "API-Version"])
+def test_a_parameter_that_suppliers_read_holds_no_key(name: str) -> None:
+    assert "for other things" in check_source(Source("query", name))["source_name"][0]
+
+
+@pytest.mark.parametrize(
+    "name", ["x-api-key", "apikey", "api-key", "x-goog-api-key", "x-content-key", "token", "x-auth-token", "accessing"]
+)
+def test_a_header_for_keys_stays_one(name: str) -> None:
+    assert check_source(Source("header", name)) == {}
+
+
 @pytest.mark.parametrize("source", [Source("cookie", "a"), Source("", ""), Source("bearer", "x-api-key")])
 def test_another_kind_is_refused(source: Source) -> None:
     assert list(check_source(source)) == ["source_kind"]
