@@ -6,6 +6,7 @@ in YAML 1.2: `yes` and `0123` are text. The longest text allowed takes less than
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,7 +23,8 @@ from secrets_app.refs import Ref, RefFault, Template
 
 TEXT_LIMIT = 64 * 1024  # characters
 DEPTH_LIMIT = 32
-NODE_LIMIT = 10_000
+NODE_LIMIT = 5_000
+REF_LIMIT = 2_000
 FAULT_LIMIT = 20  # more are not told
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -121,14 +123,9 @@ def _outside_bounds(text: str) -> Fault | None:
     return None
 
 
-def _fault_at(text: str, index: int, message: Promise | str, path: Path = ()) -> Fault:
-    mark = _mark_at(text, index)
-    return Fault(mark.line, mark.column, written(path), str(message))
-
-
-def _mark_at(text: str, index: int) -> Mark:
+def _fault_at(text: str, index: int, message: Promise | str) -> Fault:
     before = text[:index]
-    return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
+    return Fault(before.count("\n") + 1, len(before) - before.rfind("\n"), "", str(message))
 
 
 class _Stop(Exception):
@@ -156,6 +153,7 @@ class _Reader:
         self._open: list[_Open] = []
         self._nodes = 0
         self._documents = 0
+        self._lines = [0, *(found.end() for found in re.finditer("\n", text))]  # where each begins
 
     def run(self) -> None:
         try:
@@ -226,12 +224,16 @@ class _Reader:
         self._place({} if not self._open else value, event)
 
     def _text(self, event: yaml.ScalarEvent, value: str, path: Path) -> str | Template:
+        at = self._openings(event)
         try:
             template = refs.parse(value)
         except RefFault as wrong:
-            self._add(self._mark_inside(event, wrong.offset), path, wrong.message)
+            self._add(at[wrong.offset], path, wrong.message)
             return value
-        self.refs += [Placed(path, ref, self._mark_inside(event, ref.offset)) for ref in template.refs]
+        self.refs += [Placed(path, ref, at[ref.offset]) for ref in template.refs]
+        if len(self.refs) > REF_LIMIT:
+            self._fault(event, _("This text has more than %(limit)d references.") % {"limit": REF_LIMIT})
+            raise _Stop
         return template if template.refs else template.literal
 
     def _name(self, event: yaml.ScalarEvent, plain: bool) -> None:
@@ -286,17 +288,20 @@ class _Reader:
         if event.tag is not None:
             self._fault(event, _("Tags (!name) are not read: remove it. Text that begins with “!” needs quotes."))
 
-    def _mark_inside(self, event: yaml.ScalarEvent, offset: int) -> Mark:
-        """Where a reference of a scalar stands in the text. Where quoting hides it, the scalar's own place."""
-        places = refs.openings(event.value)
+    def _openings(self, event: yaml.ScalarEvent) -> dict[int, Mark]:
+        """Of each reference of a scalar, by its offset there, the place in the text. Where quoting hides it, the scalar's own."""
         assert event.start_mark
         assert event.end_mark
-        raw = self.text[event.start_mark.index : event.end_mark.index]
-        there = refs.openings(raw)
-        number = sum(place <= offset for place in places) - 1
-        if len(there) != len(places) or number < 0:
-            return _mark(event)
-        return _mark_at(self.text, event.start_mark.index + there[number])
+        inside = refs.openings(event.value)
+        start = event.start_mark.index
+        written = refs.openings(self.text[start : event.end_mark.index])
+        if len(written) != len(inside):
+            return dict.fromkeys(inside, _mark(event))
+        return {offset: self._mark_at(start + place) for offset, place in zip(inside, written, strict=True)}
+
+    def _mark_at(self, index: int) -> Mark:
+        line = bisect_right(self._lines, index)
+        return Mark(line, index - self._lines[line - 1] + 1)
 
     def _fault(self, event: yaml.Event, message: Promise | str) -> None:
         path = self._open[-1].path if self._open and self._in_name() else self._path()
