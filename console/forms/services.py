@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms import BoundField
 from django.http import QueryDict
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +24,8 @@ from secrets_app.errors import Invalid
 
 PROTOCOLS = ((OPENAI, "OpenAI/v1"), (NATIVE, _("The supplier's own")))
 AT_ONCE = 200  # consumers authorized by one post
+TOO_MANY = format_lazy(_("Authorize at most {limit} at once."), limit=AT_ONCE)
+ROW = re.compile(r"[0-9]{1,3}")  # not \d or isdigit(): other scripts have digits too, and "²" is one that is no number
 VALUE, KEY = "value", "key"  # of the fields value_0, value_1, ... (Custom) and key_0, key_1, ... (Reference Key)
 
 
@@ -72,7 +75,7 @@ class ServiceForm(BranchedForm):
         if (kind := data.get("add_row")) in rows and len(rows[kind]) < KEYS_A_SERVICE:
             rows[kind].append(max(rows[kind]) + 1)
         kind, _underscore, row = str(data.get("remove_row", "")).partition("_")
-        if kind in rows and row.isdigit() and len(rows[kind]) > 1:
+        if kind in rows and ROW.fullmatch(row) and len(rows[kind]) > 1:
             rows[kind] = [one for one in rows[kind] if one != int(row)]
         return cls(initial={name: data[name] for name in data if not name.startswith((VALUE, "once"))}, rows=rows, **kwargs)
 
@@ -186,7 +189,7 @@ class CreateService(ServiceForm):
     def with_new_row(cls, asked: QueryDict, instance: Instance) -> tuple[Self, BoundField] | None:
         """A row behind those named by `row`; None when there are as many as a service takes."""
         kind = KEY if asked.get("kind") == KEY else VALUE
-        used = [int(row) for row in asked.getlist("row") if re.fullmatch(r"[0-9]{1,3}", row)] or [0]
+        used = [int(row) for row in asked.getlist("row") if ROW.fullmatch(row)] or [0]
         if len(used) >= KEYS_A_SERVICE:
             return None
         form = cls(rows={VALUE: [0], KEY: [0]} | {kind: [*used, max(used) + 1]}, instance=instance)
@@ -238,6 +241,8 @@ class AuthorizeConsumers(DeedForm):
         label=_("Consumers"),
         required=False,
         strip=False,
+        max_length=AT_ONCE * 64,
+        error_messages={"max_length": TOO_MANY},
         help_text=_("Search and tick, or type names with spaces between them."),
     )
 
@@ -252,16 +257,19 @@ class AuthorizeConsumers(DeedForm):
         return str(self["q"].value() or "").strip()
 
     def clean(self) -> dict[str, Any]:
-        if len(self.ticked) > AT_ONCE:
-            self.add_error("q", ValidationError(_("Authorize at most %(limit)d at once.") % {"limit": AT_ONCE}))
+        if "q" not in self.errors and len({*self.ticked, *self._typed_names()}) > AT_ONCE:
+            self.add_error("q", ValidationError(TOO_MANY))
         return self.cleaned_data
 
     def names(self, consumers: ConsumerQuerySet) -> list[str]:
         """Of the consumers that may be authorized. One query where something is both ticked and typed."""
-        typed = [name for name in re.split(r"[\s,]+", self.typed) if name]
+        typed = self._typed_names()
         if self.ticked and typed:
             typed = list(consumers.filter(name__in=typed).values_list("name", flat=True))
         return list(dict.fromkeys([*self.ticked, *typed]))
+
+    def _typed_names(self) -> list[str]:
+        return [name for name in re.split(r"[\s,]+", self.typed) if name]
 
     def place(self, field: str) -> str | None:
         return "q" if field == "consumers" else super().place(field)
@@ -287,8 +295,8 @@ def _key_field(kind: str, place: int, row: int) -> forms.Field:
 
 def posted_rows(data: Mapping[str, Any], kind: str) -> list[int]:
     """The rows that a post holds, in order; one when it holds none. No more than the verb needs to see that they are too many."""
-    found = (re.fullmatch(rf"{kind}_(\d{{1,3}})", name) for name in data)
-    return sorted({int(match[1]) for match in found if match})[: KEYS_A_SERVICE + 1] or [0]
+    rows = (name.removeprefix(f"{kind}_") for name in data if name.startswith(f"{kind}_"))
+    return sorted({int(row) for row in rows if ROW.fullmatch(row)})[: KEYS_A_SERVICE + 1] or [0]
 
 
 def _owner(address: str) -> str:

@@ -1,7 +1,9 @@
 """Creating an AI service: its supplier, its address, and the keys it shows there."""
 
+import re
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -173,27 +175,40 @@ def test_on_an_old_instance_references_are_off_and_say_why(region: Region) -> No
     post(new(old), given(generation="custom", value_0=CANARY))
 
 
-def test_without_javascript_the_server_adds_and_removes_rows(east: Instance) -> None:
-    def rows(answer: Any) -> list[str]:
-        return [name for name in ("key_0", "key_1", "key_2", "key_3", "value_0", "value_1") if f'name="{name}"' in markup(answer)]
+def rows(answer: Any) -> list[str]:
+    return re.findall(r'<input[^>]* name="((?:key|value)_[^"]*)"', markup(answer))
 
+
+def test_without_javascript_the_server_adds_and_removes_rows(east: Instance) -> None:
     answer = post(new(east), given(generation="custom", value_0=CANARY, add_row="value"), status=200)
-    assert rows(answer) == ["key_0", "value_0", "value_1"]
+    assert rows(answer) == ["value_0", "value_1", "key_0"]
     assert_silent(answer, CANARY)
     answer = post(new(east), given(key_0="one", key_1="two", key_2="three", add_row="key"), status=200)
-    assert rows(answer) == ["key_0", "key_1", "key_2", "key_3", "value_0"]
+    assert rows(answer) == ["value_0", "key_0", "key_1", "key_2", "key_3"]
     answer = post(new(east), given(key_0="one", key_1="two", key_2="three", remove_row="key_1"), status=200)
-    assert rows(answer) == ["key_0", "key_2", "value_0"]
+    assert rows(answer) == ["value_0", "key_0", "key_2"]
     page = markup(answer)
     assert 'value="one"' in page
     assert 'value="three"' in page
     assert 'value="two"' not in page
     assert 'value="chat"' in page
     assert "There is a problem" not in page
-    assert rows(post(new(east), given(remove_row="key_0"), status=200)) == ["key_0", "value_0"]  # one always stays
+    assert rows(post(new(east), given(remove_row="key_0"), status=200)) == ["value_0", "key_0"]  # one always stays
     for strange in ({"remove_row": "x"}, {"remove_row": "key_999"}, {"add_row": "<script>"}, {"add_row": "key", "remove_row": "key_0"}):
         post(new(east), given(**strange), status=200)
     assert not Service.objects.exists()
+
+
+@pytest.mark.parametrize("digit", ["²", "٣", "３", "①", "𝟛", "५", "1_0", "+1", " 1", "1" * 500, ""])
+def test_only_plain_digits_number_a_row(east: Instance, digit: str) -> None:
+    """Others are digits to Python as well, and not all of them numbers."""
+    two = given(key_1="b", **{f"key_{digit}": "c"})
+    for asked in ({"remove_row": f"key_{digit}"}, {"add_row": f"key_{digit}"}):
+        answer = post(new(east), two | asked, status=200)
+        assert rows(answer) == ["value_0", "key_0", "key_1"]
+    post(new(east), two | {"generation": "custom", f"value_{digit}": "x"}, status=422)
+    get(f"{new(east)}key-row/", "alice", status=200)
+    assert 'name="key_1"' in markup(get(f"{new(east)}key-row/?{urlencode({'kind': 'key', 'row': digit})}", part="key-rows"))
 
 
 def test_with_javascript_one_row_comes_alone(east: Instance) -> None:

@@ -228,6 +228,11 @@ def test_half_a_name_left_in_the_search_is_no_name_when_something_is_ticked(chat
         ({"consumers": ["acme", "nobody"]}, 422, "No consumer is named “nobody”"),
         ({"consumers": ["there"]}, 409, "there is authorized on this service already"),
         ({"consumers": [f"c{n}" for n in range(201)]}, 422, "at most 200 at once"),
+        ({"q": " ".join(f"c{n}" for n in range(201))}, 422, "at most 200 at once"),
+        ({"consumers": [f"c{n}" for n in range(101)], "q": " ".join(f"d{n}" for n in range(101))}, 422, "at most 200 at once"),
+        ({"q": "a " * 30_000}, 422, "at most 200 at once"),
+        ({"q": "a," * 3_000}, 422, "No consumer is named “a”"),
+        ({"q": " ".join(f"c{n}" for n in range(40_000))}, 422, "at most 200 at once"),
     ],
 )
 def test_who_cannot_be_authorized_is_said(chat: Service, data: dict[str, Any], status: int, said: str) -> None:
@@ -239,6 +244,11 @@ def test_who_cannot_be_authorized_is_said(chat: Service, data: dict[str, Any], s
     assert chat.authorizations.count() == 1
     if status == 422:
         assert '<a href="#id_q">' in markup(answer)
+
+
+@pytest.mark.parametrize("q", [" ".join(f"c{n}" for n in range(40_000)), "x" * 60_000])
+def test_a_search_for_very_much_finds_nothing(chat: Service, q: str) -> None:
+    assert "No other consumer matches." in text(post(at(chat, "authorize/"), {"q": q, "search": "1"}, status=200))
 
 
 def test_searching_keeps_what_was_ticked_and_changes_nothing(chat: Service) -> None:
