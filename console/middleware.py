@@ -3,7 +3,9 @@
 import logging
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from contextlib import nullcontext
+from functools import wraps
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from console import refusals
 from console.caller import address_of
 from console.pages import LAST_REGION
 from secrets_app.actor import Actor
+from secrets_app.db import reading
 from secrets_app.errors import NotFound, VaultError
 from secrets_app.models import Region, User
 from secrets_app.models.audit import record_refusal
@@ -30,11 +33,19 @@ log = logging.getLogger(__name__)
 
 
 def allows(permission: str) -> Callable[[View], View]:
-    """Declare what a view needs; the door refuses everybody else. A view under ".view" answers GET and HEAD, any other POST as well."""
+    """Declare what a view needs; the door refuses everybody else. A view under ".view" answers GET and HEAD, any other POST as well.
+
+    A page that only reads sees one state of the database: what somebody deletes meanwhile is still there, or already gone.
+    """
 
     def declare(view: View) -> View:
-        view.permission = permission  # type: ignore[attr-defined]
-        return view
+        @wraps(view)
+        def whole(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            with reading() if request.method in READING else nullcontext():
+                return view(request, *args, **kwargs)
+
+        whole.permission = permission  # type: ignore[attr-defined]
+        return cast(View, whole)
 
     return declare
 

@@ -78,7 +78,11 @@ class Consumer(Noun):
 
     @property
     def reference(self) -> Reference:
-        return Reference.objects.select_related("key").get(holder_kind=self.audit_kind, holder_id=self.pk, path=self.path)
+        """Raises NotFound: without one the consumer is gone, deleted since it was read."""
+        held = Reference.objects.select_related("key").filter(holder_kind=self.audit_kind, holder_id=self.pk, path=self.path)
+        if (reference := held.first()) is None:
+            raise NotFound()
+        return reference
 
     def other_sources(self) -> list[tuple[Source, list[str]]]:
         """Where its key is accepted beside its own source, and by which services: each looks wherever one of its consumers puts a key."""

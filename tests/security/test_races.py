@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -170,3 +171,59 @@ def test_pages_are_served_while_others_write(region: Region) -> None:
 
     seen = at_once(reader, writer, reader, writer)
     assert set(seen[0]) | set(seen[2]) == {200}
+
+
+class Between:
+    """Does something on another connection before the n-th query of this one that holds no lock: what somebody else may do at any time."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act, self.left = act, 0
+
+    def __call__(self, execute: Callable[..., Any], *args: Any) -> Any:
+        if not connection.in_atomic_block:
+            self.left -= 1
+            if self.left == 0:
+                at_once(self._act)
+        return execute(*args)
+
+
+CONSUMER = {"method": "api_key", "source_kind": "bearer", "generation": "custom", "value": "short", "overlap": "0", "confirm": "other"}
+SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://llm.example.com/v1", "generation": "custom"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "body"),
+    [
+        (Consumer, "", {}),
+        (Consumer, "torn/", {}),
+        (Consumer, "torn/edit/", CONSUMER),
+        (Consumer, "torn/rotate/", CONSUMER),
+        (Consumer, "torn/delete/", CONSUMER),
+        (Service, "torn/", {}),
+        (Service, "torn/edit/", SERVICE),
+        (Key, "torn/", {}),
+        (Key, "torn/rotate/", CONSUMER),
+    ],
+)
+def test_what_is_deleted_while_its_page_is_made_is_shown_or_gone(
+    region: Region, kind: type[Consumer] | type[Service] | type[Key], rest: str, body: dict[str, str]
+) -> None:
+    """Between any two queries of a page, such as one that asks every two seconds whether a change is in effect."""
+    gateway, client = cast.instance(region), cast.client("alice")
+    made: Callable[[], object]
+    folder, made = {
+        Consumer: ("consumers", partial(cast.consumer, region, "torn")),
+        Service: (f"instances/{gateway.ref}/services", partial(cast.service, gateway, "torn")),
+        Key: ("keys", partial(cast.key, region, "torn")),
+    }[kind]
+    between, turn = Between(lambda: kind.objects.get(name="torn").delete(by=cast.SETUP)), 0
+    while between.left <= 0:
+        turn += 1
+        if not kind.objects.filter(name="torn").exists():
+            made()
+        between.left = turn
+        with connection.execute_wrapper(between):
+            url = f"/local/{folder}/{rest}"
+            answer = client.post(url, body) if body else client.get(url)
+        assert answer.status_code in (200, 302, 303, 404, 409, 422)
+    assert turn > 4
