@@ -1,7 +1,13 @@
-"""What other users of this machine could get at. The database holds sessions and people's password hashes: whoever reads it is somebody."""
+"""What others on this machine could get at: files, and the memory of processes through which values pass.
 
+The database holds sessions: whoever reads it can be anybody.
+"""
+
+import ctypes
 import re
+import resource
 import stat
+import sys
 from pathlib import Path
 
 from django.conf import settings
@@ -10,7 +16,15 @@ from django.utils.translation import gettext as _
 
 UMASK = 0o077  # of every process of ours: what it writes is its user's alone
 
+_PR_SET_DUMPABLE = 4
 _OURS = re.compile(r"kms|logs|nodes|secret_key|demo\.json|(latchkey|test)\w*\.sqlite3(-\w+)?|\..*")
+
+
+def keep_memory_private() -> None:
+    """Values are in it: no core file holds them, and no other process of the same user can look into it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 def readable_by_others() -> list[Path]:

@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
-import resource
 import signal
-import sys
 from typing import Any
 
 from django.conf import settings
@@ -25,11 +22,11 @@ from gateway.xds.worker import Worker
 from secrets_app import keyring
 from secrets_app.actor import Actor
 from secrets_app.errors import VaultError
+from secrets_app.hardening import keep_memory_private
 
 log = logging.getLogger(__name__)
 
 BEAT = 5.0  # seconds
-_PR_SET_DUMPABLE = 4
 
 
 class Command(BaseCommand):
@@ -78,13 +75,6 @@ async def serve(host: str, port: int) -> None:
             await in_notes(Heartbeat.rest)
         in_notes.close()
         head.close()
-
-
-def keep_memory_private() -> None:
-    """Opened values are in it: no core file holds them, and no process of the same user, the web's included, can look into it."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 class KnownNodes:

@@ -109,6 +109,16 @@ def test_the_web_process_writes_for_its_user_alone(tmp_path: Path) -> None:
     assert run(tmp_path / "data", "-c", "import os, console.wsgi; print(oct(os.umask(0)))") == "0o77\n"
 
 
+def test_the_web_process_leaves_no_core_file_and_nobody_looks_into_its_memory(tmp_path: Path) -> None:
+    """Values pass through it while they are stored."""
+    get_dumpable = 3
+    code = (
+        "import console.wsgi, ctypes, resource, sys; print(resource.getrlimit(resource.RLIMIT_CORE),"
+        f"ctypes.CDLL(None).prctl({get_dumpable}) if sys.platform == 'linux' else 0)"
+    )
+    assert run(tmp_path / "data", "-c", code) == "(0, 0) 0\n"
+
+
 def run(data: Path, *command: str) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CONSOLE_", "DATABASE_URL", "DJANGO_"))}
     env = kept | {"CONSOLE_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "console.settings"}
