@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 
 from console.once import shown_once
-from gateway.models import Consumer, Instance, NewCredential, NewKeys, Service
+from gateway.models import AiService, Consumer, Instance, NewCredential, NewKeys
 from gateway.sources import BEARER, Source
 from secrets_app.actor import Actor
 from secrets_app.files import write_private
@@ -94,6 +94,6 @@ def _supplier_key(region: Region, name: str, description: str) -> None:
     Key.create(region, name, value, by=_BY, description=description)
 
 
-def _service(instance: Instance, name: str, keys: list[str]) -> Service:
+def _service(instance: Instance, name: str, keys: list[str]) -> AiService:
     address = f"http://127.0.0.1:{backend_port()}/v1"
-    return Service.create(instance, name, "custom", "OpenAI/v1", address, NewKeys("reference", key_names=keys), by=_BY)
+    return AiService.create(instance, name, "custom", "OpenAI/v1", address, NewKeys("reference", key_names=keys), by=_BY)

@@ -8,10 +8,14 @@ from django.db.models import Exists, OuterRef
 
 from gateway.holders import KINDS, Holder, describe
 from gateway.models import Authorization, Problem, Service
+from gateway.models.service import AGENT, AI, MCP
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Reference, Region
 
 AT_MOST = 20  # of each sort: a page that lists more is not read
+
+
+_RIGHTS = {AI: "service.view", AGENT: "service.view", MCP: "mcp.view"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Attention:
     @classmethod
     def of(cls, region: Region, actor: Actor) -> "Attention":
         """Seven queries at most, whatever the size of the region."""
-        services = Service.objects.filter(instance__region=region) if actor.may("service.view") else Service.objects.none()
-        services = services.select_related("instance").order_by("name")
+        kinds = [kind for kind, right in _RIGHTS.items() if actor.may(right)]
+        services = Service.objects.filter(instance__region=region, kind__in=kinds).select_related("instance").order_by("name")
         authorized = Exists(Authorization.objects.filter(service=OuterRef("pk")))
         return cls(
             unserved=tuple(_unserved(region)) if actor.may("key.view") else (),

@@ -3,7 +3,10 @@
 import json
 from dataclasses import dataclass
 
-from gateway.models import Node, Service
+from gateway.agents import MODEL_STUDIO
+from gateway.mcp import SSE
+from gateway.models import AgentService, McpService, Node, Service
+from gateway.models.agent_service import app_of
 from gateway.providers import NATIVE
 from gateway.sources import BEARER, Source
 
@@ -17,6 +20,21 @@ _NATIVE: dict[str, tuple[str, dict[str, object]]] = {
     "claude": ("/messages", {"model": MODEL, "max_tokens": 100, "messages": _MESSAGES}),
     "gemini": (f"/models/{MODEL}:generateContent", {"contents": _CONTENTS}),
 }
+# By the kind of Dify's app; an Agent answers streams alone.
+_CHAT: dict[str, object] = {"inputs": {}, "query": "Hello", "response_mode": "streaming", "user": "me"}
+_DIFY: dict[str, tuple[str, dict[str, object]]] = {
+    "chatbot": ("/chat-messages", _CHAT),
+    "agent": ("/chat-messages", _CHAT),
+    "chatflow": ("/chat-messages", _CHAT),
+    "workflow": ("/workflows/run", {"inputs": {}, "response_mode": "streaming", "user": "me"}),
+    "completion": ("/completion-messages", {"inputs": {"query": "Hello"}, "response_mode": "streaming", "user": "me"}),
+}
+_INITIALIZE: dict[str, object] = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "curl", "version": "1"}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +45,20 @@ class Call:
 
 
 def call(service: Service, node: Node | None, host: str, source: Source = BEARER) -> Call:
-    """With the credential where this source wants it. `host` stands for a node that listens on every address of its machine."""
-    base_url = f"http://{_reachable(node, host)}/ai/{service.name}"
+    """With the credential where this source wants it. `host` stands for a node that listens on every address of its machine.
+
+    One query for an agent with apps.
+    """
+    base_url = f"http://{_reachable(node, host)}{service.entrance}"
+    shown = source if service.consumer_authentication else None
+    if isinstance(service, McpService):
+        if service.transport == SSE:
+            return Call(base_url, _curl(base_url, None, shown), "")
+        return Call(base_url, _curl(base_url, _INITIALIZE, shown, "Accept: application/json, text/event-stream"), "")
+    if isinstance(service, AgentService):
+        return Call(base_url, _curl(base_url + _agents_path(service), _agents_body(service), shown), "")
     native = _NATIVE.get(service.supplier) if service.protocol == NATIVE else None
     path, body = native or ("/chat/completions", {"model": MODEL, "messages": _MESSAGES})
-    shown = source if service.consumer_authentication else None
     return Call(base_url, _curl(base_url + path, body, shown), "" if native else _python(base_url, shown))
 
 
@@ -46,13 +73,28 @@ def _reachable(node: Node | None, host: str) -> str:
     return f"[{listen}]:{node.listen_port}" if ":" in listen else f"{listen}:{node.listen_port}"
 
 
-def _curl(url: str, body: dict[str, object], source: Source | None) -> str:
-    headers = ["Content-Type: application/json"]
+def _agents_path(agent: AgentService) -> str:
+    if agent.supplier == MODEL_STUDIO:
+        first = agent.references.order_by("pk").first()
+        return f"/apps/{app_of(first.path) if first else 'APP_ID'}/completion"
+    return _DIFY.get(agent.bot_type, ("/PATH", {}))[0]
+
+
+def _agents_body(agent: AgentService) -> dict[str, object]:
+    if agent.supplier == MODEL_STUDIO:
+        return {"input": {"prompt": "Hello"}, "parameters": {}}
+    return _DIFY.get(agent.bot_type, ("", {"message": "Hello"}))[1]
+
+
+def _curl(url: str, body: dict[str, object] | None, source: Source | None, *more: str) -> str:
+    """Without a body it is a stream to listen to."""
+    headers = [*(["Content-Type: application/json"] if body is not None else ["Accept: text/event-stream"]), *more]
     if source and source.kind == "query":
         url = f'"{url}?{source.name}=${VARIABLE}"'
     elif source:
         headers.append(f"Authorization: Bearer ${VARIABLE}" if source.kind == "bearer" else f"{source.name}: ${VARIABLE}")
-    return " \\\n  ".join([f"curl {url}", *(f'-H "{header}"' for header in headers), f"-d '{json.dumps(body)}'"])
+    data = [f"-d '{json.dumps(body)}'"] if body is not None else []
+    return " \\\n  ".join([f"curl {'' if data else '-N '}{url}", *(f'-H "{header}"' for header in headers), *data])
 
 
 def _python(base_url: str, source: Source | None) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef
 
 from gateway.call import call
-from gateway.models import Authorization, Consumer, Node, Service
+from gateway.models import AiService, Authorization, Consumer, Node, Service
+from gateway.models.service import AI
 from gateway.sources import BEARER
 from secrets_app.models import Region
 
@@ -26,12 +27,14 @@ class Example:
         """At most four queries. Prefers a service with a node and an authorized consumer."""
         joined = Exists(Node.objects.filter(instance=OuterRef("service__instance")))
         authorized = (
-            Authorization.objects.filter(service__instance__region=region, consumer__enabled=True, service__consumer_authentication=True)
+            Authorization.objects.filter(
+                service__kind=AI, service__instance__region=region, consumer__enabled=True, service__consumer_authentication=True
+            )
             .select_related("service__instance", "consumer")
             .order_by(joined.desc(), "pk")
             .first()
         )
-        services = Service.objects.filter(instance__region=region).select_related("instance")
+        services = AiService.objects.filter(instance__region=region).select_related("instance")
         service = authorized.service if authorized else services.order_by("consumer_authentication", "pk").first()
         if service is None:
             return cls(SERVICE)

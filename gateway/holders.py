@@ -10,7 +10,8 @@ from django.db.models import QuerySet, UUIDField, Value
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models import Consumer, Service
+from gateway.models import AgentService, AiService, Consumer, McpService, Service
+from gateway.models.agent_service import app_of
 from secrets_app.models import Key, Reference
 
 
@@ -64,6 +65,8 @@ class Holder:
 
 _NOWHERE = (Value(None, output_field=UUIDField()), Value(""), Value(""))
 
+_OF_SERVICE = ("name", "instance_id", "instance__ref", "instance__name", Value(True), "changed_seq")
+
 KINDS: dict[str, Kind] = {
     "consumer": Kind(
         _("Consumer"),
@@ -72,13 +75,9 @@ KINDS: dict[str, Kind] = {
         Consumer,
         ("name", *_NOWHERE, "enabled", "changed_seq"),
     ),
-    "ai_service": Kind(
-        _("AI service"),
-        _("AI services"),
-        _("Large Model Configuration › API Key"),
-        Service,
-        ("name", "instance_id", "instance__ref", "instance__name", Value(True), "changed_seq"),
-    ),
+    "ai_service": Kind(_("AI service"), _("AI services"), _("Large Model Configuration › API Key"), AiService, _OF_SERVICE),
+    "agent_service": Kind(_("Agent service"), _("Agent services"), _("API Key"), AgentService, _OF_SERVICE),
+    "mcp_service": Kind(_("MCP service"), _("MCP services"), _("Backend authentication"), McpService, _OF_SERVICE),
 }
 
 
@@ -115,5 +114,7 @@ def senders(key: Key) -> int:
 
 def _place(reference: Reference) -> str:
     place = str(KINDS[reference.holder_kind].place)
+    if app := app_of(reference.path):
+        return f"{place} ({app})"
     number = re.search(r"api_keys\[(\d+)]", reference.path)
     return f"{place} {int(number[1]) + 1}" if number and number[1] != "0" else place

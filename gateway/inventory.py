@@ -166,7 +166,7 @@ def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tu
 
 def _instances(region_id: UUID, earlier: Inventory | None) -> tuple[Instance, ...]:
     known = {service.id: service.authorized for instance in (earlier.instances if earlier else ()) for service in instance.services}
-    table = list(rows.Service.objects.filter(instance__region_id=region_id).order_by("name"))
+    table = list(rows.AiService.objects.filter(instance__region_id=region_id).order_by("name"))
     kept = {row.pk: known[row.pk] for row in table if earlier and row.pk in known and row.changed_seq <= earlier.seq}
     authorized = kept | _authorized([row.pk for row in table if row.pk not in kept])
     references = Reference.objects.filter(key__region_id=region_id, holder_kind="ai_service")

@@ -6,6 +6,9 @@ from uuid import UUID
 if TYPE_CHECKING:  # whoever only runs a gateway needs no database
     from gateway.inventory import Instance, Service, Use
 
+# Where each kind of service is called on a gateway; its name follows.
+ENTRANCES = {"ai": "/ai/", "agent": "/agents/", "mcp": "/mcp-servers/"}
+
 LISTENER = "gateway"
 ROUTES = "gateway"
 

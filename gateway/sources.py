@@ -14,16 +14,17 @@ _PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 # What clients, SDKs, proxies and suppliers send or read anyway. As a place for keys it would be taken from every request in the region,
 # and a caller whose own credential comes in a later place would be refused for what stands there.
-_TAKEN_HEADERS = frozenset(
+TAKEN_HEADERS = frozenset(
     {
         "accept", "authorization", "baggage", "cache-control", "connection", "cookie", "date", "expect", "forwarded", "from", "host",
-        "idempotency-key", "keep-alive", "max-forwards", "origin", "pragma", "priority", "proxy-connection", "range", "referer", "te",
-        "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "via", "x-client-request-id",
+        "idempotency-key", "keep-alive", "last-event-id", "max-forwards", "origin", "pragma", "priority", "proxy-connection", "range",
+        "referer", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "via", "x-client-request-id",
         "x-goog-api-client", "x-goog-user-project", "x-request-id", LOOP_HEADER,
     }
 )  # fmt: skip
-_TAKEN_PREFIXES = (
-    "accept-", "anthropic-", "content-", "if-", "openai-", "sec-", "x-envoy-", "x-forwarded-", "x-latchkey-", "x-stainless-",
+TAKEN_PREFIXES = (
+    "accept-", "anthropic-", "content-", "if-", "mcp-", "openai-", "sec-", "x-dashscope-", "x-envoy-", "x-forwarded-", "x-latchkey-",
+    "x-stainless-",
 )  # fmt: skip
 _TAKEN_PARAMETERS = frozenset({"alt", "api-version"})
 
@@ -48,7 +49,7 @@ def check_source(source: Source) -> dict[str, list[str]]:
     if source.kind == "header":
         if not _TOKEN.fullmatch(source.name):
             return _wrong(_("Enter a header name of letters, digits and hyphens, such as x-api-key."))
-        if source.name in _TAKEN_HEADERS or source.name.startswith(_TAKEN_PREFIXES):
+        if source.name in TAKEN_HEADERS or source.name.startswith(TAKEN_PREFIXES):
             return _wrong(_("Requests use this header for other things. Choose another, such as x-api-key."))
         return {}
     if source.kind == "query":

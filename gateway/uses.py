@@ -7,7 +7,7 @@ from typing import Any, Self
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from gateway.holders import KINDS, Holder, describe
-from gateway.models import Instance, Problem
+from gateway.models import SERVICE_HOLDERS, Instance, Problem
 from secrets_app.models import Key, Reference
 
 
@@ -64,7 +64,7 @@ def number(key: Key, kind: str, typed: str) -> int:
 
 def instances(key: Key) -> QuerySet[Instance]:
     """Those whose services refer to the key. A consumer belongs to no instance: every one of its region takes its callers."""
-    services = Reference.objects.filter(key=key, holder_kind="ai_service").values("holder_id")
+    services = Reference.objects.filter(key=key, holder_kind__in=SERVICE_HOLDERS).values("holder_id")
     return Instance.objects.filter(services__in=services).distinct()
 
 

@@ -73,15 +73,40 @@ ACTIONS: dict[str, Action] = {
     "instance.delete": _row(_("deleted instance"), OPERATOR, publishes=True, facts="services nodes"),
     #
     "service.view": _row(_("opened service"), KEY_MANAGER, OPERATOR, VIEWER),
-    "service.create": _row(_("created service"), OPERATOR, publishes=True, facts="instance supplier address generation keys trimmed"),
+    "service.create": _row(
+        _("created service"), OPERATOR, publishes=True, facts="instance supplier address bot_type header apps generation keys trimmed"
+    ),
     "service.edit": _row(
-        _("edited service"), OPERATOR, publishes=True, facts="instance changed supplier address generation keys released trimmed"
+        _("edited service"),
+        OPERATOR,
+        publishes=True,
+        facts="instance changed supplier address bot_type header apps generation keys released trimmed",
     ),
     "service.delete": _row(_("deleted service"), OPERATOR, publishes=True, facts="instance released consumers"),
     "service.require_authentication": _row(_("turned on consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
     "service.open": _row(_("turned off consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
     "service.authorize": _row(_("authorized consumers on service"), OPERATOR, publishes=True, facts="instance consumers"),
     "service.revoke": _row(_("revoked a consumer's authorization on service"), OPERATOR, publishes=True, facts="instance consumers"),
+    #
+    "mcp.view": _row(_("opened MCP service"), KEY_MANAGER, OPERATOR, VIEWER),
+    "mcp.create": _row(
+        _("created MCP service"), OPERATOR, publishes=True, facts="instance address transport path message_path consumer_authentication"
+    ),
+    "mcp.edit": _row(_("edited MCP service"), OPERATOR, publishes=True, facts="instance changed address transport path message_path"),
+    "mcp.delete": _row(_("deleted MCP service"), OPERATOR, publishes=True, facts="instance released consumers"),
+    "mcp.configure_backend_auth": _row(
+        _("configured the backend authentication of MCP service"),
+        OPERATOR,
+        publishes=True,
+        facts="instance header prefix generation key released trimmed",
+    ),
+    "mcp.remove_backend_auth": _row(
+        _("turned off the backend authentication of MCP service"), OPERATOR, publishes=True, facts="instance released"
+    ),
+    "mcp.require_authentication": _row(_("turned on consumer authentication of MCP service"), OPERATOR, publishes=True, facts="instance"),
+    "mcp.open": _row(_("turned off consumer authentication of MCP service"), OPERATOR, publishes=True, facts="instance"),
+    "mcp.authorize": _row(_("authorized consumers on MCP service"), OPERATOR, publishes=True, facts="instance consumers"),
+    "mcp.revoke": _row(_("revoked a consumer's authorization on MCP service"), OPERATOR, publishes=True, facts="instance consumers"),
     #
     "user.create": _row(_("created user"), facts="roles"),
     "user.sign_in": _row(_("signed in"), EVERYBODY),

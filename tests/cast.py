@@ -5,7 +5,7 @@ from typing import Any
 
 from django.test import Client
 
-from gateway.models import Consumer, Instance, NewCredential, NewKeys, Service
+from gateway.models import AgentService, AiService, Consumer, Instance, McpService, NewAgent, NewCredential, NewKeys
 from secrets_app import setup
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Region, User
@@ -71,7 +71,34 @@ def service(
     address: str = "https://api.example.com/v1",
     supplier: str = "custom",
     protocol: str = "OpenAI/v1",
-) -> Service:
+) -> AiService:
     """Referring to keys, or with a custom value of its own."""
     chosen = NewKeys("reference", key_names=[key.name or "" for key in keys]) if keys else NewKeys("custom", [value()])
-    return Service.create(instance, name or f"service-{next(_number)}", supplier, protocol, address, chosen, by=SETUP)
+    return AiService.create(instance, name or f"service-{next(_number)}", supplier, protocol, address, chosen, by=SETUP)
+
+
+def agent(
+    instance: Instance,
+    name: str = "",
+    *,
+    keys: list[Key] | None = None,
+    apps: list[str] | None = None,
+    kind: str = "",
+    address: str = "https://agent.example.com/v1",
+    **fields: str,
+) -> AgentService:
+    """With apps a Model Studio agent, else a Dify chatbot. Referring to keys, or with custom values of its own."""
+    kind = kind or ("model-studio" if apps else "dify")
+    names, values = [key.name or "" for key in keys or ()], [value() for _ in apps or [""]]
+    chosen = NewKeys("reference", key_names=names, app_ids=apps or ()) if keys else NewKeys("custom", values, app_ids=apps or ())
+    what = NewAgent(kind, address, **({"bot_type": "chatbot"} | fields))
+    return AgentService.create(instance, name or f"agent-{next(_number)}", what, chosen, by=SETUP)
+
+
+def mcp(instance: Instance, name: str = "", *, key: Key | None = None, transport: str = "streamable-http", **fields: Any) -> McpService:
+    """Showing the key to its back end in X-Api-Key, or showing none."""
+    given = {"address": "https://tools.example.com", "path": "/sse" if transport == "sse" else "/mcp"} | fields
+    service = McpService.create(instance, name or f"mcp-{next(_number)}", transport=transport, by=SETUP, **given)
+    if key:
+        service.configure_backend_auth("X-Api-Key", NewCredential("reference", key_name=key.name or ""), lock_version=1, by=SETUP)
+    return service

@@ -10,6 +10,7 @@ from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.holders import senders
 from gateway.models import Authorization, Consumer, Node, Problem, Service
+from gateway.models.service import MCP
 from gateway.sources import Source
 from secrets_app.models import Key, KeyVersion, Reference
 
@@ -59,7 +60,7 @@ class Facts:
     def of(cls, consumer: Consumer, host: str) -> Self:
         """Eleven queries at most."""
         key, delivery = consumer.reference.key, Delivery.of(consumer.region)
-        authorized = Service.objects.filter(authorizations__consumer=consumer)
+        authorized = Service.objects.filter(authorizations__consumer=consumer).exclude(kind=MCP)
         services = tuple(authorized.select_related("instance").order_by("name", "pk")[:SERVICES_SHOWN])
         return cls(
             key=key,

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.facts import graph
 from console.facts.audit import Sentence, tell
-from console.facts.overview import to
+from console.facts.overview import service_page, to
 from gateway.delivery import Delivery, Effect
 from gateway.holders import KINDS, Holder
 from gateway.models import Instance
@@ -202,7 +202,7 @@ def _graph(key: Key, census: Census, serving: Sequence[Instance], delivery: Deli
 def holder_url(key: Key, holder: Holder) -> str:
     if holder.kind == "consumer":
         return to("consumer-detail", key.region, name=holder.name)
-    return to("service-detail", key.region, ref=holder.instance_ref, name=holder.name)
+    return service_page(key.region, holder.kind, holder.instance_ref, holder.name)
 
 
 @dataclass(frozen=True, slots=True)

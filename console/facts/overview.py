@@ -168,11 +168,11 @@ def concerns(region: Region, found: Attention, actor: Actor) -> Iterator[Concern
     for service in found.open_services:
         title = now("Anybody may call %(name)s") % {"name": service.name}
         text = now("Consumer authentication is off: whoever reaches the gateway uses your keys.")
-        yield Concern("warn", "lock-open", title, text, to("service-detail", region, ref=service.instance.ref, name=service.name))
+        yield Concern("warn", "lock-open", title, text, service_page(region, service.audit_kind, service.instance.ref, service.name))
     for service in found.unauthorized_services:
         title = now("Nobody may call %(name)s yet") % {"name": service.name}
         text = now("It answers 403 until a consumer is authorized.")
-        yield Concern("info", "user-round-x", title, text, to("service-detail", region, ref=service.instance.ref, name=service.name))
+        yield Concern("info", "user-round-x", title, text, service_page(region, service.audit_kind, service.instance.ref, service.name))
 
 
 def _field(region: Region, holder: Holder, actor: Actor) -> str:
@@ -180,10 +180,19 @@ def _field(region: Region, holder: Holder, actor: Actor) -> str:
     if holder.kind == "consumer":
         page = "consumer-edit" if actor.may("consumer.edit") else "consumer-detail"
         return to(page, region, name=holder.name) + ("#id_key" if page == "consumer-edit" else "")
+    if holder.kind != "ai_service":
+        return service_page(region, holder.kind, holder.instance_ref, holder.name)
     page = "service-edit" if actor.may("service.edit") else "service-detail"
     number = re.sub(r"\D", "", holder.path)
     place = to(page, region, ref=holder.instance_ref, name=holder.name)
     return place + (f"#id_key_{number}" if page == "service-edit" else "")
+
+
+def service_page(region: Region, kind: str, ref: str, name: str) -> str:
+    """Of a service by its kind of holder."""
+    if kind == "mcp_service":
+        return to("instance-detail", region, ref=ref)
+    return to("service-detail", region, ref=ref, name=name)
 
 
 def to(page: str, region: Region, /, **place: str) -> str:

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
-from gateway.models import Authorization, Consumer, Instance, Node, Problem, Service
+from gateway.models import SERVICE_HOLDERS, Authorization, Consumer, Instance, Node, Problem, Service
 from gateway.models.consumer import REFERENCE
 from gateway.sources import BEARER
 from secrets_app.models import Key, Reference
@@ -75,10 +75,10 @@ def service_rows(services: Sequence[Service], delivery: Delivery) -> list[Servic
     """Three queries, however many there are."""
     ids = [service.pk for service in services]
     held: dict[int, list[Key]] = {pk: [] for pk in ids}
-    for reference in Reference.objects.filter(holder_kind=Service.audit_kind, holder_id__in=ids).select_related("key").order_by("pk"):
+    for reference in Reference.objects.filter(holder_kind__in=SERVICE_HOLDERS, holder_id__in=ids).select_related("key").order_by("pk"):
         held[reference.holder_id].append(reference.key)
     consumers = dict(Authorization.objects.filter(service__in=ids).order_by().values_list("service").annotate(Count("pk")))
-    failing = Problem.objects.filter(holder_kind=Service.audit_kind, holder_id__in=ids).order_by().values_list("holder_id")
+    failing = Problem.objects.filter(holder_kind__in=SERVICE_HOLDERS, holder_id__in=ids).order_by().values_list("holder_id")
     problems = dict(failing.annotate(Count("pk")))
     return [
         ServiceRow(one, held[one.pk], consumers.get(one.pk, 0), problems.get(one.pk, 0), _effect(one, held[one.pk], delivery))

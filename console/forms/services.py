@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from console.forms.base import Asked, DeedForm, Entered, SecretField, SecretInput
 from console.forms.branches import BranchedForm, Branches
 from gateway.address import parse_address
-from gateway.models import Instance, NewKeys, Service
+from gateway.models import AiService, Instance, NewKeys
 from gateway.models.consumer import CUSTOM, REFERENCE, ConsumerQuerySet
 from gateway.models.service import KEYS_A_SERVICE
 from gateway.providers import NATIVE, OPENAI, SUPPLIERS
@@ -199,7 +199,7 @@ class CreateService(ServiceForm):
 class EditService(ServiceForm):
     """Starts from what is stored. Values of its own are kept unless new ones are entered, which take the place of all."""
 
-    def __init__(self, *args: Any, service: Service, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, service: AiService, **kwargs: Any) -> None:
         uses = service.uses
         self.was, self.was_keys = service.generation, [use.key.name or "" for use in uses]
         names = self.was_keys if service.generation == REFERENCE else [""]

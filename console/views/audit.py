@@ -60,7 +60,7 @@ def _follows(entry: AuditEntry, before: AuditEntry | None) -> bool:
 def _thing_url(entry: AuditEntry) -> str:
     """Of the thing itself, where its address follows from the entry. It may be gone by now: then that address says so."""
     place = {"region": entry.region, "name": entry.target}
-    if entry.target_kind == "ai_service":
+    if entry.target_kind in ("ai_service", "agent_service"):
         name, place = "service-detail", place | {"ref": entry.facts.get("instance", "")}
     elif entry.target_kind == "region":
         name, place = "overview", {"region": entry.target}

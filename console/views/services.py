@@ -17,7 +17,7 @@ from console.paging import Listing
 from console.requests import ConsoleRequest, posted
 from console.views.instances import frame
 from gateway.delivery import Delivery
-from gateway.models import Consumer, Instance, NewKeys, Service
+from gateway.models import AiService, Consumer, Instance, NewKeys, Service
 from secrets_app.errors import AlreadyDone
 
 CANDIDATES = 50  # consumers offered at a time; a search finds the others
@@ -68,7 +68,7 @@ def create(request: ConsoleRequest, ref: str) -> HttpResponse:
         given, keys = form.cleaned_data, form.keys()
         try:
             service = form.attempt(
-                lambda: Service.create(
+                lambda: AiService.create(
                     instance,
                     given["name"],
                     given["supplier"],
@@ -90,7 +90,7 @@ def create(request: ConsoleRequest, ref: str) -> HttpResponse:
 
 @allows("service.edit")
 def edit(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
-    service = _service(request, ref, name)
+    service = AiService.visible_to(request.actor, _instance(request, ref)).find(name)
     form = EditService(posted(request), service=service)
     if _reshapes(request):
         form = EditService.reshaped(request.POST, service=service)

@@ -101,12 +101,19 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('lock_version', models.PositiveIntegerField(default=1)),
                 ('changed_seq', models.BigIntegerField(default=0)),
-                ('name', models.CharField(max_length=63)),
-                ('supplier', models.CharField(max_length=32)),
-                ('protocol', models.CharField(max_length=32)),
+                ('kind', models.CharField(max_length=8)),
+                ('name', models.CharField(max_length=64)),
                 ('address', models.CharField(max_length=500)),
-                ('generation', models.CharField(max_length=16)),
+                ('generation', models.CharField(blank=True, max_length=16)),
                 ('consumer_authentication', models.BooleanField(default=True)),
+                ('supplier', models.CharField(blank=True, max_length=32)),
+                ('protocol', models.CharField(blank=True, max_length=32)),
+                ('bot_type', models.CharField(blank=True, max_length=16)),
+                ('header', models.CharField(blank=True, max_length=64)),
+                ('prefix', models.CharField(blank=True, max_length=17)),
+                ('transport', models.CharField(blank=True, max_length=16)),
+                ('path', models.CharField(blank=True, max_length=200)),
+                ('message_path', models.CharField(blank=True, max_length=200)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('created_by', models.CharField(max_length=150)),
                 ('instance', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='services', to='gateway.instance')),
@@ -120,6 +127,39 @@ class Migration(migrations.Migration):
                 ('consumer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='authorizations', to='gateway.consumer')),
                 ('service', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='authorizations', to='gateway.service')),
             ],
+        ),
+        migrations.CreateModel(
+            name='AgentService',
+            fields=[
+            ],
+            options={
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('gateway.service',),
+        ),
+        migrations.CreateModel(
+            name='AiService',
+            fields=[
+            ],
+            options={
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('gateway.service',),
+        ),
+        migrations.CreateModel(
+            name='McpService',
+            fields=[
+            ],
+            options={
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('gateway.service',),
         ),
         migrations.AddIndex(
             model_name='consumer',
@@ -143,7 +183,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='service',
-            constraint=models.UniqueConstraint(fields=('instance', 'name'), name='service_name_once_an_instance'),
+            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'mcp'), _negated=True), fields=('instance', 'name'), name='service_name_once_an_instance'),
+        ),
+        migrations.AddConstraint(
+            model_name='service',
+            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'mcp')), fields=('instance', 'name'), name='mcp_name_once_an_instance'),
         ),
         migrations.AddConstraint(
             model_name='authorization',

@@ -1,6 +1,25 @@
+from gateway.models.agent_service import AgentService, NewAgent
+from gateway.models.ai_service import AiService
 from gateway.models.consumer import Consumer, NewCredential
 from gateway.models.instance import Instance
+from gateway.models.mcp_service import McpService
 from gateway.models.node import ControlPlane, Node, Problem, Publication
-from gateway.models.service import Authorization, NewKeys, Service
+from gateway.models.service import SERVICE_HOLDERS, Authorization, NewKeys, Service
 
-__all__ = ["Authorization", "Consumer", "ControlPlane", "Instance", "NewCredential", "NewKeys", "Node", "Problem", "Publication", "Service"]
+__all__ = [
+    "SERVICE_HOLDERS",
+    "AgentService",
+    "AiService",
+    "Authorization",
+    "Consumer",
+    "ControlPlane",
+    "Instance",
+    "McpService",
+    "NewAgent",
+    "NewCredential",
+    "NewKeys",
+    "Node",
+    "Problem",
+    "Publication",
+    "Service",
+]

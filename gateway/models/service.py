@@ -1,6 +1,12 @@
-from collections.abc import Sequence
+"""What every service has, whatever its kind: a place on an instance, an address behind it, keys that are shown there, and who may call it.
+
+One table for all kinds. A row always comes as the class of its kind (AiService, AgentService, McpService), by whichever manager or
+relation it is read; what differs between them lives in a module a kind.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -8,34 +14,57 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from gateway.address import Address, is_ours, parse_address
-from gateway.models.base import Noun, check_custom, check_name, refuse, searched
+from gateway.models.base import Noun, check_custom, refuse, searched
 from gateway.models.consumer import CUSTOM, REFERENCE, Consumer, ConsumerQuerySet, find_key_to_bind
 from gateway.models.instance import Instance
 from gateway.models.node import Node
-from gateway.providers import SUPPLIERS, Shape, Supplier
+from gateway.names import ENTRANCES
+from gateway.providers import Shape
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
-from secrets_app.models import Key, Planned, Reference, deed
+from secrets_app.models import Key, Reference, deed
 from secrets_app.plaintext import Plaintext
 
+AI, AGENT, MCP = "ai", "agent", "mcp"
+SERVICE_HOLDERS = ("ai_service", "agent_service", "mcp_service")  # their ids are of one table: no two are equal
 KEYS_A_SERVICE = 20
 
 
 @dataclass(frozen=True, slots=True)
 class NewKeys:
-    """The API keys of a service: values of its own, or names of keys to refer to. The two cannot be mixed (as documented)."""
+    """The API keys of a service: values of its own, or names of keys to refer to. The two cannot be mixed (as documented).
+
+    `app_ids`: of an agent with apps, the App ID of each. In an edit of such an agent the value None keeps what the App ID has.
+    """
 
     generation: str
-    values: Sequence[Plaintext] = ()
+    values: Sequence[Plaintext | None] = ()
     key_names: Sequence[str] = ()
     trimmed: bool = False
+    app_ids: Sequence[str] = ()
 
 
-class ServiceQuerySet(models.QuerySet["Service"]):
-    def find(self, name: str) -> "Service":
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Permissions, and names of audit actions, of one sort of service."""
+
+    view: str
+    create: str
+    edit: str
+    delete: str
+    require_authentication: str
+    open: str
+    authorize: str
+    revoke: str
+
+
+S = TypeVar("S", bound="Service", covariant=True)
+
+
+class ServiceQuerySet(models.QuerySet[S], Generic[S]):
+    def find(self, name: str) -> S:
         if (service := self.filter(name=name).first()) is None:
             raise NotFound()
         return service
@@ -46,24 +75,49 @@ class ServiceQuerySet(models.QuerySet["Service"]):
         return self.filter(Q(name__icontains=typed) | Q(address__icontains=typed)) if typed else self.all()
 
 
-class Service(Noun):
-    """An AI service: a supplier's address behind the gateway, called at /ai/<name>/ and shown the keys it refers to."""
+class _OfKind(models.Manager["Service"]):
+    """Of a class of one kind, the rows of that kind."""
 
+    def get_queryset(self) -> ServiceQuerySet["Service"]:
+        rows: ServiceQuerySet[Service] = ServiceQuerySet(self.model, using=self._db)
+        return rows.filter(kind=self.model.KIND) if self.model.KIND else rows
+
+
+class Service(Noun):
+    KIND: ClassVar = ""  # of the class; this one stands for all kinds
+    rights: ClassVar[Rights]
+
+    kind = models.CharField(max_length=8)
     instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="services")
-    name = models.CharField(max_length=63)
-    supplier = models.CharField(max_length=32)
-    protocol = models.CharField(max_length=32)
+    name = models.CharField(max_length=64)
     address = models.CharField(max_length=500)  # as Address prints it
-    generation = models.CharField(max_length=16)
+    generation = models.CharField(max_length=16, blank=True)  # empty: it shows no key
     consumer_authentication = models.BooleanField(default=True)
+    supplier = models.CharField(max_length=32, blank=True)  # of SUPPLIERS (ai), of AGENTS (agent)
+    protocol = models.CharField(max_length=32, blank=True)  # ai
+    bot_type = models.CharField(max_length=16, blank=True)  # agent: of BOT_TYPES
+    header = models.CharField(max_length=64, blank=True)  # agent: in place of Authorization; mcp: of the backend authentication
+    prefix = models.CharField(max_length=17, blank=True)  # mcp: stands before the key
+    transport = models.CharField(max_length=16, blank=True)  # mcp: of TRANSPORTS
+    path = models.CharField(max_length=200, blank=True)  # mcp: of the back end's endpoint
+    message_path = models.CharField(max_length=200, blank=True)  # mcp over SSE: where clients post
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.CharField(max_length=150)
 
-    objects = ServiceQuerySet.as_manager()
-    audit_kind = "ai_service"
+    objects = _OfKind()
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["instance", "name"], name="service_name_once_an_instance")]
+        constraints: ClassVar = [
+            # An AI and an Agent service share the console's address /services/<name>/, an MCP service has one of its own.
+            models.UniqueConstraint(fields=["instance", "name"], condition=~Q(kind="mcp"), name="service_name_once_an_instance"),
+            models.UniqueConstraint(fields=["instance", "name"], condition=Q(kind="mcp"), name="mcp_name_once_an_instance"),
+        ]
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+        kind = dict(zip(field_names, values, strict=False)).get("kind")
+        of_kind = next((one for one in Service.__subclasses__() if kind == one.KIND), cls)
+        return cast(Self, super(Service, of_kind).from_db(db, field_names, values, **more))
 
     def __str__(self) -> str:
         return self.name
@@ -77,12 +131,19 @@ class Service(Noun):
         return self.instance.audit_region
 
     @property
-    def shape(self) -> Shape:
-        return SUPPLIERS[self.supplier].protocols[self.protocol]
+    def supplier_label(self) -> str:
+        """What it leads to, in a word or two."""
+        raise NotImplementedError
 
     @property
-    def supplier_label(self) -> str:
-        return str(SUPPLIERS[self.supplier].label)
+    def shape(self) -> Shape:
+        """How its back end wants to be shown a key."""
+        raise NotImplementedError
+
+    @property
+    def entrance(self) -> str:
+        """Its path on the gateway: "/ai/chat"."""
+        return f"{ENTRANCES[self.kind]}{self.name}"
 
     @property
     def in_clear(self) -> bool:
@@ -102,86 +163,13 @@ class Service(Noun):
         return Consumer.objects.filter(authorizations__service=self)
 
     @classmethod
-    def visible_to(cls, actor: Actor, instance: Instance) -> ServiceQuerySet:
-        return cls.objects.filter(instance=instance) if actor.may("service.view") else cls.objects.none()
-
-    @classmethod
-    def create(
-        cls,
-        instance: Instance,
-        name: str,
-        supplier: str,
-        protocol: str,
-        address: str,
-        keys: NewKeys,
-        *,
-        by: Actor,
-        once: UUID | None = None,
-    ) -> Self:
-        """Raises Invalid (fields name, supplier, protocol, address, generation, key_<i>), NotAllowed without key.bind for references."""
-        ours = by.may("service.create") and _leads_here(address)
-        planned = Planned("ai_service", name, instance.audit_region, {"instance": instance.ref})
-        with deed(by, "service.create", planned, once=once) as entry:
-            instance._lock()
-            taken = cls.objects.filter(instance=instance, name=name).exists()
-            parsed = _check(check_name(name, taken), supplier, protocol, address, ours)
-            service = cls.objects.create(
-                instance=instance,
-                name=name,
-                supplier=supplier,
-                protocol=protocol,
-                address=str(parsed),
-                generation=keys.generation,
-                created_by=by.name,
-            )
-            service._bind(keys, by)
-            entry.target = service
-            entry.stamp(service)
-            entry.facts = {"instance": instance.ref, **_told(supplier, str(parsed), keys)}
-        return service
-
-    def edit(
-        self,
-        *,
-        supplier: str,
-        protocol: str,
-        address: str,
-        lock_version: int,
-        by: Actor,
-        keys: NewKeys | None = None,
-    ) -> None:
-        """`keys` None leaves them as they are. New ones take the place of all: the old references are released."""
-        ours = by.may("service.edit") and _leads_here(address)
-        with deed(by, "service.edit", self) as entry:
-            self._lock(lock_version)
-            parsed = _check({}, supplier, protocol, address, ours)
-            if str(parsed) != self.address and self.generation == REFERENCE:
-                by.require("key.bind")  # another address: the keys go to somebody else
-            if keys is None and SUPPLIERS[supplier].one_key and self.references.count() > 1:
-                raise Invalid({"supplier": [str(_("This supplier takes exactly one API key; this service has several."))]})
-            changed = [
-                name
-                for name, old, new in (
-                    ("supplier", self.supplier, supplier),
-                    ("protocol", self.protocol, protocol),
-                    ("address", self.address, str(parsed)),
-                )
-                if old != new
-            ]
-            self.supplier, self.protocol, self.address = supplier, protocol, str(parsed)
-            facts: dict[str, Any] = {"instance": self.instance.ref, "supplier": supplier, "address": str(parsed)}
-            if keys is not None:
-                released = self._release()
-                self.generation = keys.generation
-                self._bind(keys, by)
-                changed.append("API keys")
-                facts |= {**_told(supplier, str(parsed), keys), "released": released}
-            self._save("supplier", "protocol", "address", "generation")
-            entry.stamp(self)
-            entry.facts = facts | {"changed": changed}
+    def visible_to(cls, actor: Actor, instance: Instance) -> "ServiceQuerySet[Self]":
+        """What the console calls services: AI and Agent. MCP services have a list and rights of their own."""
+        rows = cls.objects.filter(instance=instance, kind__in=(AI, AGENT)) if actor.may("service.view") else cls.objects.none()
+        return cast("ServiceQuerySet[Self]", rows)
 
     def delete(self, *, by: Actor) -> None:  # type: ignore[override]
-        with deed(by, "service.delete", self) as entry:
+        with deed(by, self.rights.delete, self) as entry:
             self._lock()
             consumers = self.authorizations.count()
             self.authorizations.all().delete()
@@ -189,15 +177,15 @@ class Service(Noun):
             type(self).objects.filter(pk=self.pk).delete()
 
     def require_authentication(self, *, by: Actor) -> None:
-        self._switch("service.require_authentication", True, by)
+        self._switch(self.rights.require_authentication, True, by)
 
     def open(self, *, by: Actor) -> None:
         """Turn consumer authentication off: anybody who reaches the gateway may call this service on our keys."""
-        self._switch("service.open", False, by)
+        self._switch(self.rights.open, False, by)
 
     def authorize(self, consumer_names: Sequence[str], *, by: Actor) -> None:
         """Raises Conflict when one of them is authorized already, Invalid (field "consumers") for an unknown one."""
-        with deed(by, "service.authorize", self) as entry:
+        with deed(by, self.rights.authorize, self) as entry:
             self._lock()
             names = sorted(set(consumer_names))
             if not names:
@@ -213,7 +201,7 @@ class Service(Noun):
             entry.facts = {"instance": self.instance.ref, "consumers": names}
 
     def revoke(self, consumer: Consumer, *, by: Actor) -> None:
-        with deed(by, "service.revoke", self) as entry:
+        with deed(by, self.rights.revoke, self) as entry:
             self._lock()
             gone, _rows = Authorization.objects.filter(service=self, consumer=consumer).delete()
             if not gone:
@@ -223,45 +211,34 @@ class Service(Noun):
 
     # Below the verbs
 
-    def _bind(self, keys: NewKeys, by: Actor) -> None:
+    def _bind(self, keys: NewKeys, paths: Sequence[str], by: Actor) -> None:
+        """A key at each path. What is wrong with one is told at its own field, key_<i>."""
+        given: Sequence[Any]
         if keys.generation == REFERENCE:
             by.require("key.bind")
             self.instance.require_references()
-            found = self._each(lambda name: find_key_to_bind(self.instance.region, name, by), keys.key_names)
-            self._check_number(found)
-            for index, key in enumerate(found):
-                if key in found[:index]:
-                    raise Invalid({f"key_{index}": [str(_("This key is chosen twice. Each one is enough once."))]})
+            given = keys.key_names
         elif keys.generation == CUSTOM:
-            self._check_number(keys.values)
-            refuse(*(check_custom(value, f"key_{index}") for index, value in enumerate(keys.values)))
-            found = [Key._new_inline(self.instance.region, value, by) for value in keys.values]
+            refuse(*(check_custom(value, f"key_{index}") for index, value in enumerate(keys.values) if value is not None))
+            given = keys.values
         else:
             raise Invalid({"generation": [str(_("Choose one of the generation methods listed."))]})
-        places = iter(range(len(found)))
-        self._each(lambda key: key._bind(self.audit_kind, self.pk, f"api_keys[{next(places)}]", inbound=False), found)
+        for index, (one, path) in enumerate(zip(given, paths, strict=True)):
+            if one is not None:
+                self._bind_one(one, path, f"key_{index}", by)
 
-    def _each(self, act: Any, things: Sequence[Any]) -> list[Any]:
-        """Act on each; a refusal names the field of the one it was about."""
-        results = []
-        for index, thing in enumerate(things):
-            try:
-                results.append(act(thing))
-            except Invalid as refused:
-                raise Invalid({f"key_{index}": refused.errors["key"]}) from None
-        return results
+    def _bind_one(self, given: str | Plaintext, path: str, field: str, by: Actor) -> None:
+        """The key of that name, or a new one that holds the value. What is wrong with it is told at the field."""
+        region = self.instance.region
+        try:
+            key = find_key_to_bind(region, given, by) if isinstance(given, str) else Key._new_inline(region, given, by)
+            key._bind(self.audit_kind, self.pk, path, inbound=False)
+        except Invalid as refused:
+            raise Invalid({field: refused.errors["key"]}) from None
 
-    def _check_number(self, keys: Sequence[object]) -> None:
-        most = 1 if SUPPLIERS[self.supplier].one_key else KEYS_A_SERVICE
-        if not keys:
-            raise Invalid({"key_0": [str(_("Enter or choose at least one API key."))]})
-        if len(keys) > most:
-            text = ngettext("%(supplier)s takes exactly %(most)d API key.", "%(supplier)s takes at most %(most)d API keys.", most)
-            raise Invalid({"key_0": [text % {"supplier": self.supplier_label, "most": most}]})
-
-    def _release(self) -> list[str]:
-        """Unbind every key; the names of the shared ones, which live on."""
-        references = list(self.references.order_by("key_id"))
+    def _release(self, keep: Collection[str] = ()) -> list[str]:
+        """Unbind every key, except those at the paths to keep; the names of the shared ones, which live on."""
+        references = [reference for reference in self.references.order_by("key_id") if reference.path not in keep]
         for reference in references:
             reference.key._unbind(reference)
         return sorted(reference.key.name for reference in references if reference.key.name)
@@ -276,8 +253,12 @@ class Service(Noun):
             entry.stamp(self)
             entry.facts = {"instance": self.instance.ref}
 
-    def _as_edited(self) -> dict[str, Any]:
-        return {"supplier": self.supplier_label, "protocol": self.protocol, "address": self.address, "generation": self.generation}
+    def _set(self, **columns: str) -> list[str]:
+        """The names of those that change."""
+        changed = [name for name, new in columns.items() if getattr(self, name) != new]
+        for name, new in columns.items():
+            setattr(self, name, new)
+        return changed
 
 
 class Authorization(models.Model):
@@ -291,7 +272,7 @@ class Authorization(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["service", "consumer"], name="authorized_once")]
 
 
-def _leads_here(address: str) -> bool:
+def leads_here(address: str) -> bool:
     """Asked before a deed begins: it may wait for a name server."""
     try:
         return is_ours(parse_address(address), {settings.WEB_PORT, settings.XDS_PORT, *Node.listen_ports()})
@@ -299,12 +280,8 @@ def _leads_here(address: str) -> bool:
         return False  # refused for what it is, with everything else that is wrong
 
 
-def _check(errors: dict[str, list[str]], supplier: str, protocol: str, address: str, ours: bool) -> Address:
-    row: Supplier | None = SUPPLIERS.get(supplier)
-    if row is None:
-        errors = errors | {"supplier": [str(_("Choose one of the suppliers listed."))]}
-    elif protocol not in row.protocols:
-        errors = errors | {"protocol": [str(_("This supplier does not speak the chosen protocol. Choose one of those listed."))]}
+def check_address(address: str, ours: bool, errors: dict[str, list[str]]) -> Address:
+    """`ours` as leads_here said. Raises Invalid with `errors` and what is wrong with the address, if anything is."""
     if ours:
         errors = errors | {"address": [str(_("This is the console's, the control plane's or a gateway's own address."))]}
     try:
@@ -315,11 +292,10 @@ def _check(errors: dict[str, list[str]], supplier: str, protocol: str, address: 
     return parsed
 
 
-def _told(supplier: str, address: str, keys: NewKeys) -> dict[str, Any]:
+def told_keys(keys: NewKeys) -> dict[str, Any]:
+    """For the audit log: names of keys, and of values only how many."""
     return {
-        "supplier": supplier,
-        "address": address,
         "generation": keys.generation,
-        "keys": list(keys.key_names) if keys.generation == REFERENCE else len(keys.values),
+        "keys": list(keys.key_names) if keys.generation == REFERENCE else sum(value is not None for value in keys.values),
         "trimmed": keys.trimmed,
     }

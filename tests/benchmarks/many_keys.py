@@ -146,8 +146,8 @@ def _fill() -> None:
         Service,
         (
             Service(
-                pk=number + 1, instance=instances[number % 10], name=f"service-{number:05d}", supplier="custom", protocol="OpenAI/v1",
-                address="https://api.example.com/v1", generation="reference", created_by="kim",
+                pk=number + 1, instance=instances[number % 10], name=f"service-{number:05d}", kind="ai", supplier="custom",
+                protocol="OpenAI/v1", address="https://api.example.com/v1", generation="reference", created_by="kim",
             )
             for number in range(SERVICES)
         ),

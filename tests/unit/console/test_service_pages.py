@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from gateway.models import ControlPlane, Instance, NewKeys, Node, Problem, Service
+from gateway.models import AiService, ControlPlane, Instance, NewKeys, Node, Problem, Service
 from gateway.sources import Source
 from secrets_app.models import AuditEntry, AuditHead, Key, Region
 from tests import cast
@@ -150,7 +150,7 @@ def test_an_edit_keeps_the_keys_unless_others_are_named(chat: Service) -> None:
 
 
 def test_values_of_its_own_are_kept_when_left_empty_and_all_replaced_when_not(east: Instance) -> None:
-    service = Service.create(
+    service = AiService.create(
         east, "own", "custom", "OpenAI/v1", "https://api.example.com/v1", NewKeys("custom", [cast.value(), cast.value()]), by=cast.SETUP
     )
     assert "2 values are stored. Leave the fields empty to keep them" in text(get(at(service, "edit/")))

@@ -19,6 +19,21 @@ def test_holders_say_what_where_and_in_which_instance(region: Region) -> None:
     ]
 
 
+def test_agents_and_mcp_services_say_where_too(region: Region) -> None:
+    key, instance = cast.key(region), cast.instance(region, "east")
+    cast.agent(instance, "studio", keys=[key, key], apps=["Alpha", "beta"])
+    cast.agent(instance, "bot", keys=[key])
+    cast.mcp(instance, "tools", key=key)
+    found = holders.describe(Reference.objects.order_by("pk"))
+    assert [(one.kind, one.name, one.place, one.path, one.instance_ref) for one in found] == [
+        ("agent_service", "studio", "API Key (Alpha)", "apps[Alpha]", instance.ref),
+        ("agent_service", "studio", "API Key (beta)", "apps[beta]", instance.ref),
+        ("agent_service", "bot", "API Key", "api_keys[0]", instance.ref),
+        ("mcp_service", "tools", "Backend authentication", "backend_auth", instance.ref),
+    ]
+    assert holders.senders(key) == 3
+
+
 def test_one_query_a_kind_however_many_there_are(region: Region, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     key, instance = cast.key(region), cast.instance(region)
     for _ in range(5):

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import override_settings
 
 from gateway.address import Address
-from gateway.models import Authorization, Consumer, Instance, NewKeys, Node, Service
+from gateway.models import AiService, Authorization, Consumer, Instance, NewKeys, Node, Service
 from gateway.models.service import KEYS_A_SERVICE
 from gateway.providers import SUPPLIERS
 from secrets_app.access import ACTIONS, OPERATOR, OWNER, Action
@@ -35,7 +35,7 @@ def create(instance: Instance, keys: NewKeys | None = None, **changes: object) -
         "keys": keys or NewKeys("custom", [cast.value()]),
         "by": cast.SETUP,
     }
-    return Service.create(instance, **given | changes)  # type: ignore[arg-type]
+    return AiService.create(instance, **given | changes)  # type: ignore[arg-type]
 
 
 def test_a_service_with_reference_keys_is_one_reference_a_key_and_one_entry(instance: Instance) -> None:

@@ -36,9 +36,14 @@ def test_the_first_are_named_in_order_and_searched(region: Region, django_assert
 def test_instances_are_those_whose_services_refer_to_it(region: Region) -> None:
     key, east, west = cast.key(region), cast.instance(region, "east"), cast.instance(region, "west")
     cast.instance(region, "idle")
+    north, south = cast.instance(region, "north"), cast.instance(region, "south")
     for gateway in (east, east, west):
         cast.service(gateway, keys=[key])
     assert set(uses.instances(key)) == {east, west}
+    cast.agent(north, keys=[key])
+    cast.mcp(south, key=key)
+    assert set(uses.instances(key)) == {east, west, north, south}
+    assert Census.of(key).outbound == {"ai_service": 3, "agent_service": 1, "mcp_service": 1}
 
 
 def test_unserved_are_the_places_of_this_key_alone(region: Region) -> None:

@@ -6,7 +6,7 @@ from secrets_app.access import ACTIONS, EVERYBODY, ROLES, SYSTEM, may, who_may
 from secrets_app.actor import Actor
 from secrets_app.errors import NotAllowed
 
-READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view"}
+READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view"}
 SELF = {"user.sign_in", "user.sign_out", "user.edit_theme"}
 EXPECTED = {
     "viewer": READ,
@@ -16,7 +16,9 @@ EXPECTED = {
     | {"key.bind"}
     | {f"consumer.{verb}" for verb in ("create", "edit", "rotate", "disable", "enable", "delete")}
     | {f"instance.{verb}" for verb in ("create", "upgrade", "delete")}
-    | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")},
+    | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
+    | {f"mcp.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
+    | {"mcp.configure_backend_auth", "mcp.remove_backend_auth"},
 }
 
 
@@ -64,5 +66,5 @@ def test_what_changes_the_gateways_publishes() -> None:
     quiet = {"key.create", "key.edit", "key.bind", "key.delete"}  # an unreferenced key is served nowhere
     for name, action in ACTIONS.items():
         noun, verb = name.split(".")
-        if noun in ("key", "consumer", "instance", "service") and verb != "view":
+        if noun in ("key", "consumer", "instance", "service", "mcp") and verb != "view":
             assert action.publishes is (name not in quiet), name
