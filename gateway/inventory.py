@@ -5,7 +5,7 @@ so compiling needs no clock; `next_change` says when an overlap ends and the ans
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -101,6 +101,18 @@ def load(region_id: UUID, earlier: Inventory | None = None) -> Inventory:
         seq = AuditHead.objects.values_list("seq", flat=True).filter(pk=1).first() or 0
         consumers, next_change = _consumers(region_id, earlier, now)
         return Inventory(region_id, seq, consumers, _sources(region_id), _instances(region_id, earlier), next_change)
+
+
+def with_consumers_of_now(stock: Inventory) -> Inventory:
+    """An earlier inventory, its consumers as they are by now: for a region whose present state cannot be published.
+
+    Nobody is in it who was not before: a consumer may have been made since under the name of one that is gone.
+    """
+    with reading():
+        found, next_change = _read_consumers(stock.region_id, None, timezone.now())
+        sources = _sources(stock.region_id)
+    consumers = tuple(found[consumer.id] for consumer in stock.consumers if consumer.id in found)
+    return replace(stock, consumers=consumers, sources=sources, next_change=next_change)
 
 
 def _consumers(region_id: UUID, earlier: Inventory | None, now: datetime) -> tuple[tuple[Consumer, ...], datetime | None]:

@@ -1,6 +1,7 @@
 """From the audit log to the cache: follows the log, and publishes a region anew when an entry says that its gateways may have to change.
 
-The first change goes at once; those of the next 50 ms are joined into one. Whatever fails, the last good snapshot stays.
+The first change goes at once; those of the next 50 ms are joined into one. Whatever fails, the last good snapshot stays,
+and only what callers may show is kept in step.
 """
 
 import asyncio
@@ -51,7 +52,6 @@ class _Standing:
     seq: int = 0
     tokens: dict[int, str] = field(default_factory=dict)  # by node: the hash, to notice that its right was taken away
     problems: frozenset[tuple[str, int, str, str]] | None = None
-    refused: str = ""  # why it was not published, as long as it is not
     told: str = ""  # the reason that the audit log already holds
     stock: Inventory | None = None
 
@@ -136,8 +136,8 @@ class Publisher:
         return {region for region, end in self._ends().items() if end <= now}
 
     def _ends(self) -> dict[UUID, datetime]:
-        """By region: when the earliest overlap ends and its snapshot is no longer right. A refused one waits for its next change."""
-        stocks = {region: standing.stock for region, standing in self._standing.items() if not standing.refused}
+        """By region: when the earliest overlap ends and its snapshot is no longer right."""
+        stocks = {region: standing.stock for region, standing in self._standing.items()}
         return {region: stock.next_change for region, stock in stocks.items() if stock and stock.next_change}
 
     # In the thread
@@ -158,17 +158,32 @@ class Publisher:
         dropped = standing.note_tokens(nodes)
         try:
             stock = inventory.load(region, standing.stock)
-            compiled = compile_region(stock, standing.resolver.resolve(_version_ids(stock)), standing.memo)
-            snapshots = {node.pk: self._snapshot(node, compiled, standing) for node in nodes if node.instance_id in compiled}
+            standing.snapshots, problems = self._snapshots(stock, nodes, standing)
         except (SnapshotRefused, VaultError) as refused:
-            standing.refused = str(refused)
-            # A node that only has another token now gets the last good ones again.
-            good = {node.pk: standing.snapshots[node.pk] for node in nodes if node.pk in standing.snapshots.keys() & dropped}
-            return _Round(seq, good, standing.seq, dropped, standing.problems or frozenset(), str(refused))
-        standing.stock, standing.snapshots, standing.seq, standing.refused = stock, snapshots, stock.seq, ""
+            standing.snapshots = self._still_good(nodes, standing)
+            return _Round(seq, standing.snapshots, standing.seq, dropped, standing.problems or frozenset(), str(refused))
+        standing.stock, standing.seq = stock, stock.seq
+        return _Round(stock.seq, standing.snapshots, stock.seq, dropped, problems)
+
+    def _still_good(self, nodes: list[Node], standing: _Standing) -> dict[int, Snapshot]:
+        """The last good state, with consumers as they are now: what was taken back is not accepted until somebody mends the rest."""
+        last = {node.pk: standing.snapshots[node.pk] for node in nodes if node.pk in standing.snapshots}
+        if standing.stock is None:
+            return last
+        standing.stock = inventory.with_consumers_of_now(standing.stock)
+        try:
+            return last | self._snapshots(standing.stock, nodes, standing)[0]
+        except (SnapshotRefused, VaultError):
+            return last
+
+    def _snapshots(
+        self, stock: Inventory, nodes: list[Node], standing: _Standing
+    ) -> tuple[dict[int, Snapshot], frozenset[tuple[str, int, str, str]]]:
+        """By node, and the problems of the region."""
+        compiled = compile_region(stock, standing.resolver.resolve(_version_ids(stock)), standing.memo)
+        snapshots = {node.pk: self._snapshot(node, compiled, standing) for node in nodes if node.instance_id in compiled}
         problems = {problem for instance in compiled.values() for problem in instance.problems}
-        places = frozenset((problem.holder_kind, problem.holder_id, problem.path, problem.reason) for problem in problems)
-        return _Round(stock.seq, snapshots, stock.seq, dropped, places)
+        return snapshots, frozenset((problem.holder_kind, problem.holder_id, problem.path, problem.reason) for problem in problems)
 
     def _snapshot(self, node: Node, compiled: dict[UUID, Compiled], standing: _Standing) -> Snapshot:
         earlier = standing.snapshots.get(node.pk)

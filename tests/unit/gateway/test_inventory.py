@@ -162,6 +162,22 @@ def test_what_is_read_beside_an_earlier_inventory_is_what_a_fresh_look_gives(ins
     assert [service.authorized for one in fresh.instances for service in one.services if service.name == "other"] == [("beta",)]
 
 
+def test_consumers_of_now_beside_services_of_before_are_nobody_new(instance: Instance) -> None:
+    acme, beta = cast.consumer(instance.region, "acme"), cast.consumer(instance.region, "beta")
+    cast.service(instance, "chat").authorize(["acme", "beta"], by=cast.SETUP)
+    before = inventory.load(instance.region_id)
+    acme.rotate(cast.value(), 1, by=cast.SETUP)
+    beta.delete(by=cast.SETUP)
+    cast.consumer(instance.region, "beta", source=Source("header", "x-other"))  # the same name, and not authorized
+    cast.service(instance, "other")
+    found = inventory.with_consumers_of_now(before)
+    assert (found.seq, found.instances) == (before.seq, before.instances)
+    assert [(consumer.name, len(consumer.credentials[0].use.versions)) for consumer in found.consumers] == [("acme", 2)]
+    assert found.next_change == KeyVersion.objects.get(stage="previous").accepted_until
+    assert Source("header", "x-other") in found.sources
+    assert inventory.load(instance.region_id, found) == inventory.load(instance.region_id)
+
+
 def test_no_value_and_no_ciphertext_stand_in_it(instance: Instance) -> None:
     cast.consumer(instance.region, bound_to=cast.key(instance.region, text="a value that is not to be seen"))
     cast.service(instance, keys=[cast.key(instance.region, text="another value not to be seen")])

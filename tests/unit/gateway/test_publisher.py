@@ -208,9 +208,13 @@ def test_the_first_change_goes_at_once_and_those_that_follow_closely_go_together
     at_work(scenario)
 
 
-def test_an_overlap_ends_by_time_alone(node: Node, alice: Consumer) -> None:
+def overlap_ends_in(seconds: float) -> None:
     Key.objects.get(name="alice").rotate(cast.value("alice-new-0123456789"), overlap_hours=1, by=cast.SETUP)
-    KeyVersion.objects.filter(stage=KeyVersion.PREVIOUS).update(accepted_until=timezone.now() + timedelta(seconds=1))
+    KeyVersion.objects.filter(stage=KeyVersion.PREVIOUS).update(accepted_until=timezone.now() + timedelta(seconds=seconds))
+
+
+def test_an_overlap_ends_by_time_alone(node: Node, alice: Consumer) -> None:
+    overlap_ends_in(1)
 
     async def scenario(desk: Desk) -> None:
         assert desk.keys(node) == {"alice-key-0123456789", "alice-new-0123456789"}
@@ -238,6 +242,46 @@ def test_a_snapshot_that_does_not_hold_together_is_not_published(node: Node, ali
         await desk.until_published(node)
         assert len(desk.keys(node)) == 4
         await desk.until(lambda: Publication.objects.filter(refused_reason="").exists())
+
+    at_work(scenario)
+
+
+def test_what_is_accepted_no_more_ends_though_the_rest_cannot_be_published(node: Node, service: Service, alice: Consumer) -> None:
+    bob = cast.consumer(alice.region, "bob", text="bobby-key-0123456789")
+    overlap_ends_in(2)
+
+    async def scenario(desk: Desk) -> None:
+        await desk.until(lambda: len(desk.keys(node)) == 3)
+        good = desk.snapshot(node)
+        Service.objects.filter(pk=service.pk).update(address="not an address")
+        cast.consumer(alice.region, "carol", text="carol-key-0123456789")
+        await desk.until(lambda: AuditEntry.objects.filter(action="snapshot.refuse").exists())
+        assert "carol-key-0123456789" not in desk.keys(node)
+        await desk.until(lambda: desk.keys(node) == {"alice-new-0123456789", "bobby-key-0123456789"}, within=5)
+        bob.disable(by=cast.SETUP)
+        await desk.until(lambda: desk.keys(node) == {"alice-new-0123456789"}, within=5)
+        assert {kind for kind in good if good[kind] is not desk.snapshot(node)[kind]} == {EXTENSION}
+        assert AuditEntry.objects.filter(action="snapshot.refuse").count() == 1
+        Service.objects.filter(pk=service.pk).update(address="https://api.example.com/v1")
+        cast.consumer(alice.region, "dave", text="david-key-0123456789")
+        await desk.until(lambda: len(desk.keys(node)) == 3)
+
+    at_work(scenario)
+
+
+def test_a_refused_region_is_not_looked_at_without_end(
+    node: Node, service: Service, alice: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlap_ends_in(1)
+
+    async def scenario(desk: Desk) -> None:
+        await desk.until(lambda: len(desk.keys(node)) == 2)
+        with monkeypatch.context() as patch, counted(monkeypatch) as loads:
+            patch.setattr(Snapshot, "check", _refuse)
+            cast.consumer(alice.region, "bob")
+            await desk.until(lambda: AuditEntry.objects.filter(action="snapshot.refuse").exists())
+            await asyncio.sleep(1.5)
+            assert len(loads) <= 3
 
     at_work(scenario)
 
