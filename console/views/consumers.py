@@ -23,6 +23,7 @@ from gateway.models import Consumer, NewCredential
 from gateway.models.consumer import REFERENCE, SYSTEM
 from secrets_app.errors import AlreadyDone, Conflict, NotFound
 from secrets_app.models import Key
+from secrets_app.models.audit import record_refusal
 
 SHOWN: dict[str, dict[str, Any]] = {
     "enabled": {"enabled": True},
@@ -108,6 +109,8 @@ def edit(request: ConsoleRequest, name: str) -> HttpResponse:
 def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
     if consumer.generation == REFERENCE:
+        if request.method == "POST":
+            record_refusal(request.actor, "consumer.rotate", consumer, reason=Conflict.code)
         raise Conflict(now("This consumer refers to a key. Rotate the key itself: every holder then uses the new value."))
     form = RotateConsumer(posted(request), consumer=consumer)
     if form.is_valid():

@@ -19,8 +19,9 @@ from console.paging import Listing
 from console.requests import ConsoleRequest
 from gateway.delivery import Delivery
 from gateway.uses import Census
-from secrets_app.errors import AlreadyDone
+from secrets_app.errors import AlreadyDone, KeyInUse
 from secrets_app.models import Key
+from secrets_app.models.audit import record_refusal
 from secrets_app.models.key import KeyQuerySet
 
 SORTS = {"name": ["name_folded"], "referenced": ["-reference_count", "name_folded"], "rotated": ["-rotated_at", "name_folded"]}
@@ -183,6 +184,8 @@ def delete(request: ConsoleRequest, name: str) -> HttpResponse:
         return see_other(request, _to(request, "key-list"), notice=now("Key %(name)s was deleted.") % {"name": key.name})
     census = Census.of(key)
     if census.total:
+        if request.method == "POST" and not form.is_valid():  # else the verb recorded it
+            record_refusal(request.actor, "key.delete", key, reason=KeyInUse.code)
         groups = Places(key, Delivery.of(request.region)).groups(census)
         context = {"key": key, "groups": groups, "census": census, "back": _to(request, "key-detail", name)}
         return page(request, "keys/in_use.html", context, status=409 if request.method == "POST" else 200)

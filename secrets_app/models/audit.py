@@ -216,7 +216,7 @@ def deed(by: Actor, action: str, target: Subject | None = None, *, once: UUID | 
             draft.write()
     except VaultError as refusal:
         if isinstance(refusal, NotAllowed | Conflict) and not isinstance(refusal, AlreadyDone):
-            _record_refusal(draft, refusal)
+            _record_refusal(draft, refusal.code)
         raise
 
 
@@ -244,12 +244,15 @@ def _check_once(draft: Draft) -> None:
         raise AlreadyDone(done.target) if draft.repeats(done) else FormReused()
 
 
-def record_refusal(by: Actor, permission: str, target: Subject | None = None) -> None:
-    """For a refusal at the door, before any deed began."""
-    _record_refusal(Draft(by, permission, target, None), NotAllowed(permission))
+def record_refusal(by: Actor, action: str, target: Subject | None = None, *, reason: str = NotAllowed.code) -> None:
+    """For what is refused before any deed began: at the door, for want of the permission, or by a page that sees it cannot be done.
+
+    `reason` is the code of the VaultError that says so.
+    """
+    _record_refusal(Draft(by, action, target, None), reason)
 
 
-def _record_refusal(draft: Draft, refusal: VaultError) -> None:
+def _record_refusal(draft: Draft, reason: str) -> None:
     now = timezone.now()
     key = {
         "actor": draft.by.name,
@@ -263,7 +266,7 @@ def _record_refusal(draft: Draft, refusal: VaultError) -> None:
         if RefusalTally.objects.filter(**key).update(count=F("count") + 1):
             return
         RefusalTally.objects.create(**key)
-        draft.facts = {"reason": refusal.code}
+        draft.facts = {"reason": reason}
         draft.write(REFUSED)
 
 

@@ -163,6 +163,34 @@ def test_another_persons_token_is_no_way_to_their_answer(world: World, name: str
         assert cast.client(who).post(url, body(name, world, token)).status_code == 409
 
 
+REFUSED = {  # what each address answers with 403 or 409, by who asks, with what, and how it comes to be refused
+    "key-delete": ("partner", {"confirm": "partner"}, "key_in_use"),
+    "key-delete ": ("partner", {"confirm": "not its name"}, "key_in_use"),
+    "key-disable": ("resting", {}, "conflict"),
+    "key-enable": ("spare", {}, "conflict"),
+    "key-edit": ("spare", {"description": "x", "lock_version": "99"}, "stale_edit"),
+    "consumer-rotate": ("acme", {"value": "another value that was posted", "overlap": "24"}, "conflict"),
+    "consumer-disable": ("asleep", {}, "conflict"),
+    "consumer-enable": ("own", {}, "conflict"),
+    "consumer-edit": ("own", {"lock_version": "99"}, "stale_edit"),
+    "service-open": ("open-house", {}, "conflict"),
+    "service-require-authentication": ("chat", {}, "conflict"),
+    "service-edit": ("open-house", {"lock_version": "99"}, "stale_edit"),
+    "service-authorize": ("chat", {"consumers": "acme"}, "conflict"),
+    "service-revoke": ("open-house", {}, "conflict"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_every_refused_deed_is_in_the_log(world: World, case: str) -> None:
+    name, (target, fields, reason) = case.strip(), REFUSED[case]
+    row, before = WRITING[name], AuditEntry.objects.latest("seq").seq
+    answer = cast.client("alice").post(row.url(name, world, name=target), body(name, world, str(uuid.uuid4())) | fields)
+    assert answer.status_code == 409
+    entry = AuditEntry.objects.get(seq__gt=before)
+    assert (entry.action, entry.outcome, entry.facts, entry.target) == (row.action, "refused", {"reason": reason}, target)
+
+
 def things() -> list[str]:
     """Everything stored but the log itself."""
     return sorted(line for line in everything().splitlines() if not line.startswith(("secrets_app_audit", "secrets_app_refusal")))

@@ -63,8 +63,12 @@ def test_a_key_in_use_shows_who_would_break_and_no_button(region: Region, key: K
     assert Key.objects.exists()
 
 
-def test_the_refusal_of_a_key_in_use_is_audited(region: Region, key: Key) -> None:
+@pytest.mark.parametrize("confirm", ["old", "", "wrong"])
+def test_the_refusal_of_a_key_in_use_is_audited(region: Region, key: Key, confirm: str) -> None:
     cast.consumer(region, bound_to=key)
-    post(DELETE, given(), "kim", part="sheet", status=409)
+    get(DELETE, "kim")
+    assert AuditEntry.objects.latest("seq").action != "key.delete"  # asking is no deed
+    post(DELETE, given(confirm=confirm), "kim", part="sheet", status=409)
     entry = AuditEntry.objects.latest("seq")
     assert (entry.action, entry.outcome, entry.actor, entry.facts) == ("key.delete", "refused", "kim", {"reason": "key_in_use"})
+    assert (entry.target, entry.region) == ("old", "local")
