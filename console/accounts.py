@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from console.caller import address_of, network_of
 from secrets_app.actor import Actor
 from secrets_app.models import User
-from secrets_app.models.audit import record_refusal
+from secrets_app.models.refusals import record_refusal
 
 TOO_MANY = "too_many_login_attempts"
 ANYWHERE = "login_failed_anywhere"

@@ -19,7 +19,7 @@ from secrets_app.actor import Actor
 from secrets_app.db import reading
 from secrets_app.errors import NotFound, VaultError
 from secrets_app.models import Region, User
-from secrets_app.models.audit import record_refusal
+from secrets_app.models.refusals import record_refusal
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 GetResponse = Callable[[HttpRequest], HttpResponse]

@@ -118,7 +118,7 @@ ACTIONS: dict[str, Action] = {
     "node.refuse": _system(_("refused a change on node"), facts="instance type reason seq"),
     "snapshot.refuse": _system(_("refused to publish to"), facts="reason seq"),
     "reference.repair": _system(_("repaired the references of region"), facts="recounted orphans", publishes=True),
-    "audit.repeat": _system(_("was refused again"), facts="action count minute"),
+    "audit.repeat": _system(_("was refused again"), facts="action count minute targets unlisted"),
 }
 
 

@@ -53,11 +53,13 @@ FACTS: dict[str, Promise] = {
     "source": _("Credential source"),
     "storage": _("Master key"),
     "supplier": _("Large model supplier"),
+    "targets": _("Refused on"),
     "theme": _("Theme"),
     "title": _("Name"),
     "transport": _("Transport"),
     "trimmed": _("A line end was dropped"),
     "type": _("Kind of resource"),
+    "unlisted": _("Refused on others"),
     "version": _("Version"),
     "versions": _("Versions erased"),
 }

@@ -23,7 +23,7 @@ from gateway.models import Consumer, NewCredential
 from gateway.models.consumer import REFERENCE, SYSTEM
 from secrets_app.errors import AlreadyDone, Conflict, NotFound
 from secrets_app.models import Key
-from secrets_app.models.audit import record_refusal
+from secrets_app.models.refusals import record_refusal
 
 SHOWN: dict[str, dict[str, Any]] = {
     "enabled": {"enabled": True},

@@ -1,6 +1,8 @@
-from secrets_app.models.audit import AuditEntry, AuditHead, Planned, RefusalTally, deed
+from secrets_app.models.audit import AuditEntry, AuditHead
+from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.key import Key, KeyVersion
 from secrets_app.models.reference import Reference
+from secrets_app.models.refusals import RefusalTally
 from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
 from secrets_app.models.user import RoleGrant, User
 

@@ -17,7 +17,7 @@ from secrets_app.db import locked
 from secrets_app.envelope import Context, seal
 from secrets_app.errors import CannotSeal, Conflict, Invalid, KeyInUse, NotFound, StaleEdit
 from secrets_app.fingerprint import fingerprint
-from secrets_app.models.audit import Planned, deed
+from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import Deployment, MasterKey, Region
 from secrets_app.plaintext import Plaintext

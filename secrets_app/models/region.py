@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid, NotFound
-from secrets_app.models.audit import Planned, deed
+from secrets_app.models.deeds import Planned, deed
 
 # The first words of other addresses: /<region>/ must never hide one.
 RESERVED_REGIONS = frozenset(

@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
-from secrets_app.models.audit import OK, AuditEntry, deed
+from secrets_app.models.audit import OK, AuditEntry
+from secrets_app.models.deeds import deed
 
 THEMES = {"auto": _("Same as system"), "light": _("Light"), "dark": _("Dark")}
 

@@ -15,7 +15,7 @@ from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
 from secrets_app.errors import AlreadyDone, Conflict, NotAllowed
 from secrets_app.models import AuditEntry, AuditHead, Key, RefusalTally, Region, User, deed
-from secrets_app.models.audit import record_refusal
+from secrets_app.models.refusals import record_refusal
 from tests import cast
 
 
@@ -94,6 +94,54 @@ def test_the_number_of_repeats_is_stated_when_the_minute_is_over(region: Region)
     assert RefusalTally.objects.get().action == "key.rotate"
 
 
+def over(minutes: int = 2) -> AuditEntry:
+    """The tallies' minute has passed, and the next refusal settles them."""
+    RefusalTally.objects.update(minute=timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=minutes))
+    record_refusal(cast.SETUP, "audit.view")
+    return AuditEntry.objects.get(action="audit.repeat")
+
+
+def test_repeats_on_other_targets_are_told_by_their_names(region: Region) -> None:
+    vera, keys = cast.actor("vera"), [cast.key(region, name) for name in ("a", "b", "c")]
+    for key in (keys[0], keys[1], keys[1], keys[2], keys[0]):
+        with pytest.raises(NotAllowed):
+            key.delete(by=vera)
+    first = AuditEntry.objects.get(outcome="refused")
+    assert first.target == "a"
+    assert over().facts == {
+        "action": "key.delete",
+        "count": 4,
+        "minute": over_minute(),
+        "targets": ["key b (local)", "key c (local)", "key a (local)"],
+    }
+
+
+def over_minute() -> str:
+    facts: dict[str, str] = AuditEntry.objects.get(action="audit.repeat").facts
+    return facts["minute"]
+
+
+def test_a_tally_of_very_many_targets_stays_small_and_says_how_many_refusals_it_does_not_name(region: Region) -> None:
+    vera, keys = cast.actor("vera"), [cast.key(region, f"key_{number:02}") for number in range(30)]
+    for key in [*keys, keys[1], keys[29]]:
+        with pytest.raises(NotAllowed):
+            key.delete(by=vera)
+    assert len(RefusalTally.objects.get().targets) == 20
+    facts = over().facts
+    assert (facts["count"], facts["unlisted"]) == (31, 10)
+    assert facts["targets"] == [f"key key_{number:02} (local)" for number in range(1, 21)]
+
+
+def test_what_was_typed_for_a_name_is_not_told_of_a_refusal(region: Region) -> None:
+    vera = cast.actor("vera")
+    for _ in range(3):
+        with pytest.raises(NotAllowed):
+            Key.create(region, "a-password-in-the-wrong-field", cast.value(), by=vera)
+    assert AuditEntry.objects.filter(outcome="refused").get().target == ""
+    facts = over().facts
+    assert (facts["count"], "targets" in facts, "unlisted" in facts) == (2, False, False)
+
+
 def test_another_actor_address_or_action_is_another_refusal(region: Region) -> None:
     vera, elsewhere = cast.actor("vera"), cast.person("vera").as_actor("203.0.113.9")
     before = AuditEntry.objects.count()
@@ -146,7 +194,7 @@ def test_the_loser_of_a_race_with_its_own_twin_is_told_that_it_is_done(region: R
             raise IntegrityError from Taken()
 
     seen = [None, AlreadyDone("one")]  # nothing before the deed began; the twin's entry after it failed
-    with patch("secrets_app.models.audit._check_once", side_effect=seen), pytest.raises(AlreadyDone):
+    with patch("secrets_app.models.deeds._check_once", side_effect=seen), pytest.raises(AlreadyDone):
         losing()
     assert AuditEntry.objects.latest("seq").outcome == "ok"
 

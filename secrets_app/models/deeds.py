@@ -1,0 +1,90 @@
+"""The deed: one transaction holds a change and its audit entry, so neither exists without the other."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app.actor import Actor
+from secrets_app.errors import AlreadyDone, Conflict, FormReused, NotAllowed, VaultError
+from secrets_app.models.audit import AuditEntry, Draft, Fact, Subject
+from secrets_app.models.refusals import record
+
+_TAKEN_OR_GONE = {"23505", "23503"}  # unique_violation, foreign_key_violation
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a deed is about to make, while there is no row of it. `facts` are those its entry will state that tell it from its like.
+
+    A refusal states no name: what was typed may be anything.
+    """
+
+    audit_kind: str
+    name: str
+    audit_region: tuple[UUID, str] | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    pk: str = ""
+    audit_name: str = ""
+
+    def was_made_by(self, entry: AuditEntry) -> bool:
+        within = self.audit_region is None or self.audit_region[0] == entry.region_id
+        return within and (self.audit_kind, self.name) == (entry.target_kind, entry.target) and self.facts.items() <= entry.facts.items()
+
+
+@contextmanager
+def deed(by: Actor, action: str, target: Subject | None = None, *, once: UUID | None = None) -> Iterator[Draft]:
+    """One permission check, one transaction, one entry; the entry is written last and a failure to write it undoes the change.
+
+    `once` names the operation: a repeat of the same action by the same person on the same target raises AlreadyDone, anything else
+    under that name FormReused, and both change nothing. A deed that makes something takes it as Planned.
+    A refusal rolls back and is audited by itself. Deeds never nest. Raises NotAllowed, and whatever VaultError the body raises.
+    """
+    draft = Draft(by, action, target, once)
+    try:
+        by.require(action)
+        with _lost_races(draft), transaction.atomic(durable=True):
+            _check_once(draft)
+            yield draft
+            draft.write()
+    except VaultError as refusal:
+        if isinstance(refusal, NotAllowed | Conflict) and not isinstance(refusal, AlreadyDone):
+            record(draft, refusal.code)
+        raise
+
+
+@contextmanager
+def _lost_races(draft: Draft) -> Iterator[None]:
+    """On PostgreSQL two deeds may pass the same check and meet at a constraint: for the second that is a conflict, not a failure.
+
+    The driver's own error is let go: it quotes what was to be stored. SQLite's deeds follow one another.
+    """
+    try:
+        yield
+    except IntegrityError as broken:
+        if getattr(broken.__cause__, "sqlstate", "") not in _TAKEN_OR_GONE:
+            raise
+    else:
+        return
+    _check_once(draft)
+    raise Conflict(
+        _("Someone else made a change at the same moment. Nothing was saved: look at what is there now, then try again.")
+    ) from None
+
+
+def _check_once(draft: Draft) -> None:
+    if draft.operation and (done := AuditEntry.objects.filter(operation=draft.operation).first()):
+        raise AlreadyDone(done.target) if _repeats(draft, done) else FormReused()
+
+
+def _repeats(draft: Draft, done: AuditEntry) -> bool:
+    """Whether that entry is of this very deed: same action, same person, same target."""
+    if (draft.action, draft.by.name, draft.by.user_id) != (done.action, done.actor, done.actor_id):
+        return False
+    if isinstance(draft.target, Planned):
+        return draft.target.was_made_by(done)
+    kind, pk = (draft.target.audit_kind, str(draft.target.pk)) if draft.target else ("", "")
+    return (kind, pk) == (done.target_kind, done.target_id)
