@@ -21,7 +21,7 @@ from gateway.delivery import Delivery
 from gateway.uses import Census
 from secrets_app.errors import AlreadyDone, KeyInUse
 from secrets_app.models import Key
-from secrets_app.models.key import KeyQuerySet
+from secrets_app.models.finding import KeyQuerySet
 from secrets_app.models.refusals import record_refusal
 
 SORTS = {"name": ["name_folded"], "referenced": ["-reference_count", "name_folded"], "rotated": ["-rotated_at", "name_folded"]}

@@ -1,10 +1,11 @@
 from secrets_app.models.audit import AuditEntry, AuditHead
 from secrets_app.models.deeds import Planned, deed
-from secrets_app.models.key import Key, KeyVersion
+from secrets_app.models.key import Key
 from secrets_app.models.reference import Reference
 from secrets_app.models.refusals import RefusalTally
 from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
 from secrets_app.models.user import RoleGrant, User
+from secrets_app.models.version import KeyVersion
 
 __all__ = [
     "AuditEntry",

@@ -2,80 +2,28 @@
 
 import re
 import uuid
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from datetime import timedelta
+from typing import ClassVar
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from secrets_app import keyring
 from secrets_app.actor import Actor
 from secrets_app.db import locked
-from secrets_app.envelope import Context, seal
-from secrets_app.errors import CannotSeal, Conflict, Invalid, KeyInUse, NotFound, StaleEdit
-from secrets_app.fingerprint import fingerprint
+from secrets_app.errors import Conflict, Invalid, KeyInUse, NotFound, StaleEdit
 from secrets_app.models.deeds import Planned, deed
+from secrets_app.models.finding import KeyQuerySet, search_text_of
 from secrets_app.models.reference import Reference
-from secrets_app.models.region import Deployment, MasterKey, Region
+from secrets_app.models.region import MasterKey, Region
+from secrets_app.models.version import KeyVersion, unusable
 from secrets_app.plaintext import Plaintext
 
 RESERVED_NAMES = {"new", "options"}
 OVERLAPS = {0: timedelta(0), 1: timedelta(hours=1), 24: timedelta(hours=24), 168: timedelta(days=7)}
 DESCRIPTION_LIMIT = 500
-
-
-OPTIONS = 8  # rows a picker offers
-LAST = "{"  # the character after "z": names hold nothing that sorts behind it
-
-
-class KeyQuerySet(models.QuerySet["Key"]):
-    def named(self) -> Self:
-        return self.filter(name__isnull=False)
-
-    def referenced(self) -> Self:
-        return self.filter(reference_count__gt=0)
-
-    def unused(self) -> Self:
-        return self.filter(reference_count=0)
-
-    def disabled(self) -> Self:
-        return self.filter(enabled=False)
-
-    def search(self, text: str) -> Self:
-        """Keys whose name or description holds every word of the text, whatever its case. A pasted $ref{name} finds that key."""
-        found = self
-        for word in _bare(text).casefold().split():
-            found = found.filter(search_text__contains=word)
-        return found
-
-    def options(self, typed: str) -> list["Key"]:
-        """Enabled keys for a picker: names that begin with what was typed, then names that hold it; of nothing, the newest values.
-
-        At most two queries and no count. 100,000 keys in SQLite: 17 ms when nothing matches.
-        """
-        usable = self.filter(enabled=True).only("name", "description", "version", "reference_count")
-        if not (typed := _bare(typed).lower()):
-            return list(usable.order_by("-rotated_at", "name_folded")[:OPTIONS])
-        found = list(usable._beginning(typed).order_by("name_folded")[:OPTIONS])
-        if len(found) < OPTIONS:
-            rest = usable.filter(name_folded__contains=typed).exclude(pk__in=[key.pk for key in found])
-            found += rest.order_by("name_folded")[: OPTIONS - len(found)]
-        return found
-
-    def _beginning(self, typed: str) -> Self:
-        if connection.vendor == "sqlite":  # which has no index range for LIKE
-            return self.filter(name_folded__gte=typed, name_folded__lt=typed + LAST)
-        return self.filter(name_folded__startswith=typed)
-
-    def find(self, name: str) -> "Key":
-        """By name, whatever its case. Raises NotFound, alike for the absent and the forbidden."""
-        key = self.named().filter(name_folded=name.lower()).first()
-        if key is None:
-            raise NotFound()
-        return key
 
 
 class Key(models.Model):
@@ -176,7 +124,7 @@ class Key(models.Model):
             if len(description) > DESCRIPTION_LIMIT:
                 raise Invalid({"description": [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]})
             self.description = description
-            self.search_text = _search_text(self.name or "", description)
+            self.search_text = search_text_of(self.name or "", description)
             self._save("description", "search_text")
             entry.facts = {"changed": ["description"]}
 
@@ -189,7 +137,7 @@ class Key(models.Model):
         once: UUID | None = None,
         generated: bool = False,
         trimmed: bool = False,
-    ) -> "KeyVersion":
+    ) -> KeyVersion:
         """The value becomes the current version; where callers present this key, the previous one stays accepted for the overlap.
 
         Raises Invalid when a holder could not use the value, and when it is the one in use already.
@@ -234,8 +182,8 @@ class Key(models.Model):
         """Refer to this key from a place in a holder. Raises Invalid (field "key") when the holder could not use the value."""
         self._lock()
         if not self.enabled:
-            raise _unusable(_("This key is disabled. Enable it first, or choose another."))
-        self._check_usable(self._current(), holder_kind, holder_id, inbound=inbound)
+            raise unusable(_("This key is disabled. Enable it first, or choose another."))
+        self._current().check_usable(holder_kind, holder_id, inbound=inbound)
         first = not self.references.filter(holder_kind=holder_kind, holder_id=holder_id).exists()
         reference = Reference.objects.create(key=self, holder_kind=holder_kind, holder_id=holder_id, path=path, inbound=inbound)
         if first:
@@ -251,18 +199,18 @@ class Key(models.Model):
         if self.is_inline and not self.references.exists():
             self._erase()
 
-    def _rotate(self, value: Plaintext, overlap_hours: int, by: Actor) -> "KeyVersion":
+    def _rotate(self, value: Plaintext, overlap_hours: int, by: Actor) -> KeyVersion:
         if overlap_hours not in OVERLAPS:
             raise Invalid({"overlap": [str(_("Choose one of the periods listed."))]})
         current = self._current()
         inbound = self.references.filter(inbound=True).first()
         if overlap_hours and not inbound:
             raise Invalid({"overlap": [str(_("Nobody presents this key to the gateway, so there is no previous value to keep valid."))]})
-        version = self._seal(value, by)
+        version = KeyVersion.sealed(self, value, by, number=self.version + 1)
         if version.fingerprint and current.fingerprint and bytes(version.fingerprint) == bytes(current.fingerprint):
-            raise _unusable(_("This is the value in use already. Enter a new one."))
+            raise unusable(_("This is the value in use already. Enter a new one."))
         for reference in filter(None, [inbound, self.references.filter(inbound=False).first()]):
-            self._check_usable(version, reference.holder_kind, reference.holder_id, inbound=reference.inbound)
+            version.check_usable(reference.holder_kind, reference.holder_id, inbound=reference.inbound)
         now = timezone.now()
         # Accepted versions are always two neighbours: a rotation during an overlap ends the older one.
         self.versions.filter(stage=KeyVersion.PREVIOUS).update(stage=KeyVersion.RETIRED, accepted_until=now)
@@ -292,49 +240,16 @@ class Key(models.Model):
             name=name,
             name_folded=name.lower() if name else None,
             description=description,
-            search_text=_search_text(name or "", description),
-            master_key=master_key or _only_master_key(),
+            search_text=search_text_of(name or "", description),
+            master_key=master_key or MasterKey.first(),
             version=1,
             created_by=by.name,
             rotated_by=by.name,
         )
-        version = key._seal(value, by, number=1)
+        version = KeyVersion.sealed(key, value, by, number=1)
         key.save(force_insert=True)
         version.save(force_insert=True)
         return key
-
-    def _seal(self, value: Plaintext, by: Actor, number: int | None = None) -> "KeyVersion":
-        """An unsaved version. What must be known of the value later is noted now: nobody in this process can look again."""
-        wrapper = keyring.wrapper(self.master_key.kms_instance.uri)
-        if wrapper.kek_id != self.master_key.kek_id:
-            raise CannotSeal(
-                _("The keyring in the data folder is not the one this deployment was set up with. Restore kms/ from your backup.")
-            )
-        version = KeyVersion(key=self, number=number or self.version + 1, created_by=by.name)
-        context = Context(Deployment.here().pk, self.region_id, self.pk, version.pk)
-        sealed = seal(value, context, wrapper)
-        version.body, version.wrapped, version.kek_id = sealed.body, sealed.wrapped, sealed.kek_id
-        version.header_safe, version.long_enough = value.traits.header_safe, value.traits.long_enough
-        version.fingerprint = fingerprint(keyring.fingerprint_key(), self.region_id, value)
-        return version
-
-    def _check_usable(self, version: "KeyVersion", holder_kind: str, holder_id: int, *, inbound: bool) -> None:
-        if not version.header_safe:
-            raise _unusable(
-                _(
-                    "This value cannot travel in an HTTP header: it holds a line break, a control character, a character outside ASCII, "
-                    "or begins or ends with a space. Store it in a form that can."
-                )
-            )
-        if not inbound:
-            return
-        if not version.long_enough or version.fingerprint is None:
-            raise _unusable(_("A consumer's value needs at least 16 characters: a shorter one could be guessed."))
-        others = Reference.objects.filter(inbound=True).exclude(holder_kind=holder_kind, holder_id=holder_id)
-        equal = KeyVersion.accepted().filter(fingerprint=version.fingerprint, key__region_id=self.region_id)
-        if others.filter(Q(key__in=equal.exclude(key=self).values("key")) | Q(key=self)).exists():
-            # Whose it is stays untold: the answer would let anybody test guesses.
-            raise _unusable(_("Another consumer in this region uses the same value already. Every caller needs a value of its own."))
 
     def _switch(self, action: str, enabled: bool, by: Actor) -> None:
         with deed(by, action, self) as entry:
@@ -346,7 +261,7 @@ class Key(models.Model):
             entry.stamp(self)
             entry.facts = {"holders": self.reference_count}
 
-    def _current(self) -> "KeyVersion":
+    def _current(self) -> KeyVersion:
         return self.versions.get(stage=KeyVersion.CURRENT)
 
     def _erase(self) -> int:
@@ -373,47 +288,6 @@ class Key(models.Model):
         self.save(update_fields=[*columns, "lock_version"])
 
 
-class KeyVersion(models.Model):
-    """One immutable sealed value. `current` is handed out; `previous` is still accepted from callers until `accepted_until`."""
-
-    CURRENT, PREVIOUS, RETIRED = "current", "previous", "retired"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    key = models.ForeignKey(Key, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    stage = models.CharField(max_length=8, default=CURRENT)
-    accepted_until = models.DateTimeField(null=True)
-    body = models.BinaryField()
-    wrapped = models.BinaryField()
-    kek_id = models.CharField(max_length=64)
-    fingerprint = models.BinaryField(max_length=16, null=True)
-    header_safe = models.BooleanField()
-    long_enough = models.BooleanField()
-    created_at = models.DateTimeField(default=timezone.now)
-    created_by = models.CharField(max_length=150)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["key", "number"], name="version_number_once"),
-            models.UniqueConstraint(fields=["key"], condition=Q(stage="current"), name="one_current_version"),
-            models.UniqueConstraint(fields=["key"], condition=Q(stage="previous"), name="one_previous_version"),
-        ]
-        indexes: ClassVar = [models.Index(fields=["fingerprint"]), models.Index(fields=["stage", "accepted_until"])]
-
-    def __str__(self) -> str:
-        return f"v{self.number}"
-
-    @classmethod
-    def accepted(cls, at: datetime | None = None) -> "models.QuerySet[KeyVersion]":
-        """What callers may present at that moment: current versions, and previous ones whose overlap has not ended."""
-        return cls.objects.filter(Q(stage=cls.CURRENT) | Q(stage=cls.PREVIOUS, accepted_until__gt=at or timezone.now()))
-
-    @property
-    def is_accepted(self) -> bool:
-        overlap = self.stage == self.PREVIOUS and self.accepted_until is not None and self.accepted_until > timezone.now()
-        return self.stage == self.CURRENT or overlap
-
-
 def _check_new_key(region: Region, name: str, description: str) -> None:
     problem = Key.name_problem(region, name)
     errors: dict[str, list[str]] = {"name": [problem]} if problem else {}
@@ -421,23 +295,3 @@ def _check_new_key(region: Region, name: str, description: str) -> None:
         errors["description"] = [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]
     if errors:
         raise Invalid(errors)
-
-
-def _search_text(name: str, description: str) -> str:
-    # Cut where case folding made it longer: PostgreSQL indexes at most 2,700 bytes a row.
-    return f"{name}\n{description}".casefold()[:600]
-
-
-def _bare(text: str) -> str:
-    """What a person means by a search: "$ref{x}" is the key x, and no text holds a NUL."""
-    return text.replace("\0", "").strip().removeprefix("$ref{").removesuffix("}")
-
-
-def _only_master_key() -> MasterKey:
-    if (master_key := MasterKey.objects.select_related("kms_instance").order_by("pk").first()) is None:
-        raise CannotSeal(_("No master key is set up. Run `manage.py up`, or `manage.py prepare` in production."))
-    return master_key
-
-
-def _unusable(message: Any) -> Invalid:
-    return Invalid({"key": [str(message)]})

@@ -1,12 +1,12 @@
 import re
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.actor import Actor
-from secrets_app.errors import Invalid, NotFound
+from secrets_app.errors import CannotSeal, Invalid, NotFound
 from secrets_app.models.deeds import Planned, deed
 
 # The first words of other addresses: /<region>/ must never hide one.
@@ -57,6 +57,13 @@ class MasterKey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def first(cls) -> Self:
+        """The one that seals where none is chosen. Raises CannotSeal."""
+        if (master_key := cls.objects.select_related("kms_instance").order_by("pk").first()) is None:
+            raise CannotSeal(_("No master key is set up. Run `manage.py up`, or `manage.py prepare` in production."))
+        return master_key
 
 
 class Region(models.Model):

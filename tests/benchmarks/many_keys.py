@@ -108,7 +108,7 @@ def _fill() -> None:
 
     from gateway.models import Consumer, ControlPlane, Node, Service
     from secrets_app.models import AuditHead, Key, KeyVersion, MasterKey, Reference
-    from secrets_app.models.key import _search_text
+    from secrets_app.models.finding import search_text_of
     from tests import cast
 
     chance, now = random.Random(7), timezone.now()
@@ -124,7 +124,7 @@ def _fill() -> None:
         text = " ".join(chance.choice(WORDS) for _ in range(chance.randint(3, 12))).capitalize()
         rotated = now - timedelta(seconds=chance.randint(0, 30_000_000))
         return Key(
-            region=region, name=name, name_folded=name, description=text, search_text=_search_text(name, text), master_key=master_key,
+            region=region, name=name, name_folded=name, description=text, search_text=search_text_of(name, text), master_key=master_key,
             enabled=chance.random() > 0.03, version=1, reference_count=counts[number] + (number in presented),
             created_by="kim", created_at=rotated, rotated_by=chance.choice(("kim", "alice")), rotated_at=rotated,
         )  # fmt: skip

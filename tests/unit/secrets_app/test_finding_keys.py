@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from secrets_app.models import Key, Region
-from secrets_app.models.key import KeyQuerySet
+from secrets_app.models.finding import KeyQuerySet
 from tests import cast
 
 

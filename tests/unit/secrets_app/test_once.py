@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.models import Consumer, Instance, NewCredential, NewKeys, Service
+from gateway.models import AiService, Consumer, Instance, NewCredential, NewKeys
 from secrets_app.actor import Actor
 from secrets_app.errors import AlreadyDone, FormReused
 from secrets_app.models import AuditEntry, Key, Region, deed
@@ -33,7 +33,7 @@ def deeds(region: Region) -> dict[str, Deed]:
 
     def service(instance: Instance, name: str, by: Actor = by) -> Deed:
         keys = NewKeys("custom", [cast.value()])
-        return lambda: Service.create(instance, name, "custom", "OpenAI/v1", "https://llm.example.com/v1", keys, by=by, once=once)
+        return lambda: AiService.create(instance, name, "custom", "OpenAI/v1", "https://llm.example.com/v1", keys, by=by, once=once)
 
     def consumer(region: Region, name: str) -> Deed:
         return lambda: Consumer.create(region, name, NewCredential("custom", cast.value()), by=by, once=once)
