@@ -41,3 +41,8 @@ BOT_TYPES: dict[str, Promise] = {
     "workflow": _("Workflow"),
     "completion": _("Text generation"),
 }
+
+
+def app_of(path: str) -> str:
+    """The App ID that stands in the path of a reference; empty where none does."""
+    return path.removeprefix("apps[").removesuffix("]") if path.startswith("apps[") else ""

@@ -3,10 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from gateway.agents import MODEL_STUDIO
+from gateway.agents import MODEL_STUDIO, app_of
 from gateway.mcp import SSE
 from gateway.models import AgentService, McpService, Node, Service
-from gateway.models.agent_service import app_of
 from gateway.providers import NATIVE
 from gateway.sources import BEARER, Source
 

@@ -10,8 +10,8 @@ from django.db.models import QuerySet, UUIDField, Value
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from gateway.agents import app_of
 from gateway.models import AgentService, AiService, Consumer, McpService, Service
-from gateway.models.agent_service import app_of
 from secrets_app.models import Key, Reference
 
 

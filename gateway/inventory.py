@@ -53,15 +53,17 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An AI service. `keys` are sent upstream in `header`, each value behind `prefix`."""
+    """`keys` are sent upstream in `header`, each value behind `prefix`: of an app's own route its key alone, of any other route any."""
 
     id: int
+    kind: str  # "ai", "agent", "mcp"
     name: str
     scheme: str  # "http" or "https"
     host: str
     port: int
-    path: str  # of the service address, without a trailing slash: "/v1", or ""
-    header: str  # lower case: "authorization", "x-api-key", "api-key", "x-goog-api-key"
+    path: str  # of the service address, without a trailing slash: "/v1", or ""; mcp: of the endpoint, as it stands: "/mcp"
+    message_path: str  # mcp over SSE: where clients post, "/messages"; else ""
+    header: str  # lower case: "authorization", "x-api-key", "api-key", "x-goog-api-key"; "" where no key is sent
     prefix: str  # "Bearer " or ""
     extra_headers: tuple[tuple[str, str], ...]  # fixed ones a supplier wants, e.g. ("anthropic-version", "2023-06-01")
     keys: tuple[Use, ...]
@@ -178,10 +180,10 @@ def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tu
 
 def _instances(region_id: UUID, earlier: Inventory | None) -> tuple[Instance, ...]:
     known = {service.id: service.authorized for instance in (earlier.instances if earlier else ()) for service in instance.services}
-    table = list(rows.AiService.objects.filter(instance__region_id=region_id).order_by("name"))
+    table = list(rows.Service.objects.filter(instance__region_id=region_id).order_by("name"))
     kept = {row.pk: known[row.pk] for row in table if earlier and row.pk in known and row.changed_seq <= earlier.seq}
     authorized = kept | _authorized([row.pk for row in table if row.pk not in kept])
-    references = Reference.objects.filter(key__region_id=region_id, holder_kind="ai_service")
+    references = Reference.objects.filter(key__region_id=region_id, holder_kind__in=rows.SERVICE_HOLDERS)
     uses, _never = _uses(references, KeyVersion.objects.filter(stage=KeyVersion.CURRENT))  # outbound: the newest, and no other
     services: dict[UUID, list[Service]] = defaultdict(list)
     for row in table:
@@ -202,11 +204,13 @@ def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...]) ->
     address, shape = parse_address(row.address), row.shape
     return Service(
         id=row.pk,
+        kind=row.kind,
         name=row.name,
         scheme=address.scheme,
         host=address.host,
         port=address.port,
-        path=address.path,
+        path=row.path or address.path,
+        message_path=row.message_path,
         header=shape.header,
         prefix=shape.prefix,
         extra_headers=shape.extra_headers,

@@ -33,13 +33,21 @@ def loop_mark(instance: "Instance") -> str:
     return f"latchkey-{instance.ref}"
 
 
-def route_name(service: "Service") -> str:
-    return f"ai/{service.name}"
+def entrance(service: "Service") -> str:
+    return f"{ENTRANCES[service.kind]}{service.name}"
+
+
+def route_name(service: "Service", part: str = "") -> str:
+    """`ai/chat`; of one with several routes `agent/studio/<App ID>`."""
+    return f"{service.kind}/{service.name}/{part}" if part else f"{service.kind}/{service.name}"
 
 
 def cluster_name(service: "Service", use: "Use | None") -> str:
-    """Stays when the key behind the same place changes, so that Envoy replaces the cluster only once the new one is warm."""
-    return f"ai/{service.name}/{_place(use)}" if use else f"ai/{service.name}"
+    """Stays when the key behind the same place changes, so that Envoy replaces the cluster only once the new one is warm.
+
+    An app's place is its App ID: were it a number, a list in another order would for a moment send an app the key of its neighbour.
+    """
+    return f"{route_name(service)}/{_place(use)}" if use else route_name(service)
 
 
 def secret_name(key_id: UUID, prefix: str) -> str:
@@ -62,5 +70,5 @@ def client_names(credential: str) -> tuple[str, str]:
 
 
 def _place(use: "Use") -> str:
-    """`0` of `credentials[0]`; a path without a number stands whole."""
+    """`0` of `credentials[0]`, `Alpha` of `apps[Alpha]`; a path without brackets stands whole."""
     return use.path.partition("[")[2].removesuffix("]") or use.path

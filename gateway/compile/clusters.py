@@ -1,4 +1,4 @@
-"""Back ends of AI services. A service has one cluster per key, and the cluster itself puts the key on."""
+"""Back ends of services. A service has one cluster per key, and the cluster itself puts the key on."""
 
 import ipaddress
 from collections.abc import Iterator

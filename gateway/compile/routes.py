@@ -1,4 +1,4 @@
-"""Who may call what, and what of a request travels on. One route per AI service, between what the gateway answers itself."""
+"""Who may call what, and what of a request travels on. The ways into each service stand between what the gateway answers itself."""
 
 from collections.abc import Iterable, Mapping
 from uuid import UUID
@@ -16,7 +16,7 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuthPerRoute
-from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
+from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import UInt32Value
@@ -26,13 +26,11 @@ from gateway.compile.memo import Memo
 from gateway.compile.parameters import cutting
 from gateway.compile.secrets import problem_of
 from gateway.compile.values import Value
-from gateway.compile.wire import literal_header, packed, seconds
+from gateway.compile.ways import Way, ways
+from gateway.compile.wire import authority, literal_header, packed
 from gateway.inventory import Instance, Service
 from gateway.names import CUT_PARAMETERS, IDENTITY_HEADER, KEY_AUTH, LOOP_HEADER, ROUTES, client_names, cluster_name, loop_mark, route_name
 from gateway.sources import Source
-
-# A model may think for minutes before its next word; an answer as a whole may take as long as it likes.
-_SILENCE = seconds(600)
 
 # A caller's credentials of any usual kind, whether this region looks at them or not, and what the gateway itself knows of the caller.
 _NEVER_FORWARDED = frozenset(
@@ -49,14 +47,14 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _NO_METHOD = f"This gateway forwards {', '.join(_METHODS)} and no other method."
 _LOOP = "This request has come back to the gateway that sent it on: the address of a service leads here."
-_UNKNOWN = "There is no service at this address. An AI service answers at /ai/<name>/."
+_UNKNOWN = "There is no service at this address. They answer at /ai/<name>/, /agents/<name>/ and /mcp-servers/<name>/."
 _NOBODY = "No consumer is authorized to call this service yet."
 
 
 def routes(instance: Instance, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
     """Depends on no version of a key: a rotation leaves every byte as it is."""
     mark = loop_mark(instance)
-    services = (_service_route(service, roll, values, memo) for service in instance.services)
+    services = (_route(service, way, roll, values, memo) for service in instance.services for way in ways(service))
     host = VirtualHost(name=ROUTES, domains=["*"], routes=[_round_trip(mark), _other_method(), *services, _nothing_here()])
     host.request_headers_to_add.append(literal_header(LOOP_HEADER, mark, HeaderValueOption.APPEND_IF_EXISTS_OR_ADD))
     return RouteConfiguration(name=ROUTES, virtual_hosts=[host])
@@ -76,16 +74,16 @@ def _other_method() -> Route:
     return route
 
 
-def _service_route(service: Service, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Route:
+def _route(service: Service, way: Way, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Route:
     names = tuple(name for consumer in service.authorized for name in roll.names.get(consumer, ()))
     sources = in_order(source for consumer in service.authorized for source in roll.sources.get(consumer, ()))
-    route = Route(name=route_name(service), match=RouteMatch(path_separated_prefix=f"/ai/{service.name}"))
+    route = Route(name=route_name(service, way.part), match=way.match)
     if service.consumer_authentication and not names:
         # An empty list of allowed clients would admit every one of them.
         route.direct_response.CopyFrom(_answer(403, _NOBODY))
         route.typed_per_filter_config[KEY_AUTH].CopyFrom(_authentication((), roll.all_sources))
         return route
-    route.route.CopyFrom(_forward(service, values))
+    route.route.CopyFrom(_forward(service, way, values))
     route.request_headers_to_remove.extend(_removed_headers(service, roll.all_sources))
     route.request_headers_to_add.extend(
         literal_header(name, value, HeaderValueOption.ADD_IF_ABSENT) for name, value in service.extra_headers
@@ -110,16 +108,11 @@ def _no_authentication() -> Any:
     return packed(FilterConfig(disabled=True))
 
 
-def _forward(service: Service, values: Mapping[UUID, Value]) -> RouteAction:
-    action = RouteAction(host_rewrite_literal=_authority(service), timeout=seconds(0), idle_timeout=_SILENCE)
-    if service.path:
-        action.prefix_rewrite = service.path
-    else:
-        # An empty prefix_rewrite means "none", and "/" would lead to "//chat/completions".
-        pattern = RegexMatcher(regex=f"^/ai/{service.name}/?")
-        action.regex_rewrite.CopyFrom(RegexMatchAndSubstitute(pattern=pattern, substitution="/"))
+def _forward(service: Service, way: Way, values: Mapping[UUID, Value]) -> RouteAction:
+    action = RouteAction(host_rewrite_literal=authority(service))
+    action.MergeFrom(way.action)
     # A key that cannot be sent gets no share of the calls, unless all are such: then each is answered 401.
-    usable = [use for use in service.keys if not problem_of(use, values)] or service.keys or (None,)
+    usable = [use for use in way.uses if not problem_of(use, values)] or way.uses or (None,)
     names = [cluster_name(service, use) for use in usable]
     if len(names) == 1:
         action.cluster = names[0]
@@ -129,13 +122,8 @@ def _forward(service: Service, values: Mapping[UUID, Value]) -> RouteAction:
     return action
 
 
-def _authority(service: Service) -> str:
-    host = f"[{service.host}]" if ":" in service.host else service.host
-    return host if service.port == {"http": 80, "https": 443}[service.scheme] else f"{host}:{service.port}"
-
-
 def _removed_headers(service: Service, sources: Iterable[Source]) -> list[str]:
-    return sorted(_NEVER_FORWARDED | {service.header} | {source.name for source in sources if source.kind == "header"})
+    return sorted(_NEVER_FORWARDED | ({service.header} - {""}) | {source.name for source in sources if source.kind == "header"})
 
 
 def _nothing_here() -> Route:

@@ -38,4 +38,4 @@ def problems(services: tuple[Service, ...], values: Mapping[UUID, Value]) -> Ite
     for service in services:
         for use in service.keys:
             if reason := problem_of(use, values):
-                yield Problem("ai_service", service.id, use.path, use.key_id, reason)
+                yield Problem(f"{service.kind}_service", service.id, use.path, use.key_id, reason)

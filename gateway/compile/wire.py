@@ -7,6 +7,8 @@ from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVe
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.inventory import Service
+
 
 def packed(message: Message) -> Any:
     """Same message, same bytes: maps are written in the order of their keys."""
@@ -22,6 +24,12 @@ def over_ads() -> ConfigSource:
 
 def seconds(number: float) -> Duration:
     return Duration(seconds=int(number), nanos=round(number % 1 * 1e9))
+
+
+def authority(service: Service) -> str:
+    """As its back end expects to be called: with the port unless that is the scheme's own."""
+    host = f"[{service.host}]" if ":" in service.host else service.host
+    return host if service.port == {"http": 80, "https": 443}[service.scheme] else f"{host}:{service.port}"
 
 
 def literal_header(name: str, value: str, action: int) -> HeaderValueOption:

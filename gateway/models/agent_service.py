@@ -164,11 +164,6 @@ class AgentService(Service):
         }
 
 
-def app_of(path: str) -> str:
-    """The App ID that stands in the path of a reference; empty where none does."""
-    return path.removeprefix("apps[").removesuffix("]") if path.startswith("apps[") else ""
-
-
 def _app_path(app: str) -> str:
     return f"apps[{app}]"
 

@@ -3,7 +3,7 @@
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,10 +32,14 @@ class Seen:
 
 @dataclass
 class Backend:
-    """`accepts`: values of Authorization that are answered 200; None takes every one, and 401 goes to all others."""
+    """`accepts`: values of Authorization that are answered 200; None takes every one, and 401 goes to all others.
+
+    `checks`, in its place, says what is wrong with a request, as a supplier would; that is answered 401.
+    """
 
     port: int
     accepts: set[str] | None = None
+    checks: Callable[[Seen], str] | None = None
     seen: list[Seen] = field(default_factory=list)
     gap: threading.Event = field(default_factory=threading.Event)  # a stream waits for it between its words
     counting_only: bool = False
@@ -50,7 +54,7 @@ class Backend:
         return self.last.header("authorization") if self.seen else None
 
     def reset(self) -> None:
-        self.accepts, self.counting_only, self.bad = None, False, 0
+        self.accepts, self.checks, self.counting_only, self.bad = None, None, False, 0
         self.seen.clear()
         self.gap.set()
 
@@ -88,7 +92,10 @@ class _Handler(BaseHTTPRequestHandler):
         seen = Seen(self.command, self.path, tuple(self.headers.items()), body)
         backend.seen.append(seen)
         authorization = seen.header("authorization")
-        if backend.accepts is not None and authorization not in backend.accepts:
+        if backend.checks and (wrong := backend.checks(seen)):
+            backend.bad += 1
+            self._json(401, {"error": {"message": wrong, "type": "invalid_request_error", "code": "invalid_api_key"}})
+        elif backend.accepts is not None and authorization not in backend.accepts:
             backend.bad += 1
             self._json(
                 401, {"error": {"message": "Incorrect API key provided.", "type": "invalid_request_error", "code": "invalid_api_key"}}

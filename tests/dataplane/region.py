@@ -35,6 +35,7 @@ class Region:
     keys: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # accepted versions, newest first
     consumers: dict[str, tuple[tuple[str, ...], tuple[Source, ...]]] = field(default_factory=dict)  # keys, sources
     services: dict[str, tuple[Service, tuple[str, ...]]] = field(default_factory=dict)  # without and with its keys
+    places: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a service's keys, where they are not a list
     disabled: set[str] = field(default_factory=set)  # consumers
     unreadable: set[str] = field(default_factory=set)
     seq: int = 0
@@ -54,11 +55,13 @@ class Region:
     def service(self, name: str, port: int, *keys: str, authorized: tuple[str, ...] = (), **fields: Any) -> None:
         plain = Service(
             id=_number(name),
+            kind="ai",
             name=name,
             scheme="http",
             host="127.0.0.1",
             port=port,
             path="/v1",
+            message_path="",
             header="authorization",
             prefix="Bearer ",
             extra_headers=(),
@@ -67,6 +70,18 @@ class Region:
             authorized=authorized,
         )
         self.services[name] = replace(plain, **fields), keys
+
+    def agent(self, name: str, port: int, *keys: str, apps: tuple[str, ...] = (), **fields: Any) -> None:
+        """With apps, one key for each of them."""
+        self.service(name, port, *keys, kind="agent", **fields)
+        if apps:
+            self.places[name] = tuple(f"apps[{app}]" for app in apps)
+
+    def mcp(self, name: str, port: int, key: str = "", *, path: str = "/mcp", header: str = "x-api-key", **fields: Any) -> None:
+        """Without a key its back end is shown none."""
+        sent = {"header": header, "prefix": ""} if key else {"header": "", "prefix": ""}
+        self.service(name, port, *([key] if key else []), kind="mcp", path=path, **sent | fields)
+        self.places[name] = ("backend_auth",)
 
     def change(self, name: str, **fields: Any) -> None:
         service, keys = self.services[name]
@@ -81,8 +96,8 @@ class Region:
         )
         sources = {source for _, group in self.consumers.values() for source in group}
         services = tuple(
-            replace(service, keys=self._uses("api_keys", keys), authorized=tuple(sorted(service.authorized)))
-            for _, (service, keys) in sorted(self.services.items())
+            replace(service, keys=self._uses("api_keys", keys, self.places.get(name, ())), authorized=tuple(sorted(service.authorized)))
+            for name, (service, keys) in sorted(self.services.items())
         )
         instance = Instance(uuid5(NAMESPACE, self.ref), self.ref, services)
         return Inventory(uuid5(NAMESPACE, "region"), self.seq, consumers, tuple(sources), (instance,), None)
@@ -96,10 +111,11 @@ class Region:
             if key not in self.unreadable
         }
 
-    def _uses(self, field: str, keys: tuple[str, ...]) -> tuple[Use, ...]:
+    def _uses(self, field: str, keys: tuple[str, ...], paths: tuple[str, ...] = ()) -> tuple[Use, ...]:
+        paths = paths or tuple(f"{field}[{place}]" for place in range(len(keys)))
         return tuple(
-            Use(f"{field}[{place}]", key_id(key), tuple(Version(_version_id(key, number), number) for number, _ in self.keys[key]))
-            for place, key in enumerate(keys)
+            Use(path, key_id(key), tuple(Version(_version_id(key, number), number) for number, _ in self.keys[key]))
+            for path, key in zip(paths, keys, strict=False)
         )
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from gateway.agents import AGENTS, BOT_TYPES
+from gateway.agents import AGENTS, BOT_TYPES, app_of
 from gateway.models import AgentService, AiService, Authorization, Instance, NewAgent, NewKeys, Service
-from gateway.models.agent_service import app_of
 from gateway.models.service import KEYS_A_SERVICE
 from secrets_app.access import ACTIONS, OPERATOR, OWNER, Action
 from secrets_app.actor import Actor

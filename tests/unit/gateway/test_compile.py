@@ -104,6 +104,16 @@ def test_a_second_pass_gives_the_bytes_of_a_fresh_one_whatever_the_memo_holds(re
         assert kept.resources == compiled(region).resources
 
 
+def test_a_problem_names_the_kind_of_its_holder(region: Region) -> None:
+    region.agent("studio", 443, "first", "off", apps=("Alpha", "beta"))
+    region.mcp("tools", 443, "off")
+    services = {service.name: service.id for service in region.inventory.instances[0].services}
+    assert set(compiled(region).problems) >= {
+        Problem("agent_service", services["studio"], "apps[beta]", key_id("off"), "disabled"),
+        Problem("mcp_service", services["tools"], "backend_auth", key_id("off"), "disabled"),
+    }
+
+
 def test_rotating_a_key_that_is_sent_changes_only_secrets(region: Region) -> None:
     before = bytes_of(region)
     region.key("first", "sk-next-0123456789", "sk-first-0123456789")

@@ -37,11 +37,13 @@ def test_a_service_stands_in_it_as_the_gateway_needs_it(instance: Instance) -> N
     assert found.services == (
         inventory.Service(
             id=service.pk,
+            kind="ai",
             name="chat",
             scheme="https",
             host="api.anthropic.com",
             port=443,
             path="/v1",
+            message_path="",
             header="x-api-key",
             prefix="",
             extra_headers=(("anthropic-version", "2023-06-01"),),
@@ -50,6 +52,29 @@ def test_a_service_stands_in_it_as_the_gateway_needs_it(instance: Instance) -> N
             authorized=("acme", "beta"),
         ),
     )
+
+
+def test_an_agents_apps_stand_in_it_with_a_key_each(instance: Instance) -> None:
+    keys = [cast.key(instance.region), cast.key(instance.region)]
+    cast.agent(instance, "studio", keys=keys, apps=["beta", "Alpha"], address="https://dashscope-intl.aliyuncs.com/api/v1")
+    cast.agent(instance, "own", kind="custom", header="X-Agent-Token", address="http://agent.example:8000")
+    own, studio = inventory.load(instance.region_id).instances[0].services
+    assert (studio.kind, studio.path, studio.header, studio.prefix) == ("agent", "/api/v1", "authorization", "Bearer ")
+    assert {use.path: use.key_id for use in studio.keys} == {"apps[beta]": keys[0].pk, "apps[Alpha]": keys[1].pk}
+    assert (own.kind, own.port, own.path, own.header, own.prefix) == ("agent", 8000, "", "x-agent-token", "")
+
+
+def test_an_mcp_service_stands_in_it_with_its_paths_and_the_key_of_its_back_end(instance: Instance) -> None:
+    key = cast.key(instance.region)
+    cast.mcp(instance, "tools.v2", key=key)
+    events = cast.mcp(instance, "events", transport="sse", path="/test/sse", message_path="/test/messages")
+    events.configure_backend_auth("Authorization", NewCredential("custom", cast.value()), "Bearer ", lock_version=1, by=cast.SETUP)
+    cast.mcp(instance, "bare")
+    bare, sse, tools = inventory.load(instance.region_id).instances[0].services
+    assert (tools.kind, tools.path, tools.message_path, tools.header, tools.prefix) == ("mcp", "/mcp", "", "x-api-key", "")
+    assert [(use.path, use.key_id) for use in tools.keys] == [("backend_auth", key.pk)]
+    assert (sse.path, sse.message_path, sse.header, sse.prefix) == ("/test/sse", "/test/messages", "authorization", "Bearer ")
+    assert (bare.header, bare.keys) == ("", ())
 
 
 def test_a_consumer_stands_in_it_with_its_source(region: Region) -> None:
