@@ -35,6 +35,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("keys/<key:name>/rotate/", keys.rotate, name="key-rotate"),
     path("keys/<key:name>/disable/", keys.disable, name="key-disable"),
     path("keys/<key:name>/enable/", keys.enable, name="key-enable"),
+    path("keys/<key:name>/use/", keys.use, name="key-use"),
     path("keys/<key:name>/references/", keys.references, name="key-references"),
     path("keys/<key:name>/delete/", keys.delete, name="key-delete"),
     path("consumers/", consumers.list_, name="consumer-list"),

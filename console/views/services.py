@@ -18,6 +18,7 @@ from console.requests import ConsoleRequest, posted
 from console.views.instances import frame
 from gateway.delivery import Delivery
 from gateway.models import AiService, Consumer, Instance, NewKeys, Service
+from gateway.models.consumer import REFERENCE
 from secrets_app.errors import AlreadyDone
 
 CANDIDATES = 50  # consumers offered at a time; a search finds the others
@@ -61,7 +62,7 @@ def detail(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
 @allows("service.create")
 def create(request: ConsoleRequest, ref: str) -> HttpResponse:
     instance = _instance(request, ref)
-    form = CreateService(posted(request), instance=instance)
+    form = CreateService(posted(request), initial=_asked_for(request), instance=instance)
     if _reshapes(request):
         form = CreateService.reshaped(request.POST, instance=instance)
     elif form.is_valid():
@@ -199,6 +200,11 @@ def delete(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
         return see_other(request, _to(request, "service-list", ref), notice=now("Service %(name)s was deleted.") % {"name": name})
     context = {"submit": now("Delete service"), "danger": True, "keys": shared_keys(service)} | _question(request, service, form)
     return page(request, "services/delete.html", context, status=form.status)
+
+
+def _asked_for(request: ConsoleRequest) -> dict[str, Any]:
+    """A link from a key's page names the key."""
+    return {"key_0": request.GET["key"][:64], "generation": REFERENCE} if "key" in request.GET else {}
 
 
 def _question(request: ConsoleRequest, service: Service, form: Confirm | TypedName) -> dict[str, Any]:

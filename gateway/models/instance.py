@@ -23,6 +23,9 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
             raise NotFound()
         return instance
 
+    def taking_references(self) -> Self:
+        return self.filter(version__in=filter(supports_references, COMPATIBILITY_VERSIONS))
+
     def matching(self, typed: str) -> Self:
         """Whose name or id holds these characters, whatever their case."""
         typed = searched(typed)

@@ -68,6 +68,23 @@ def test_create_a_key_rotate_it_and_delete_it(visit: Visit, watch: Watch, javasc
 
 
 @pytest.mark.parametrize("javascript", [True, False])
+def test_from_an_unused_key_to_the_service_that_uses_it(visit: Visit, region: Region, javascript: bool) -> None:
+    cast.instance(region, "prod-west")
+    page = visit("/local/keys/spare/", as_="olive", javascript=javascript)
+    page.get_by_role("link", name="Use in a service").click()
+    assert problems(page) == [] if javascript else True
+    page.get_by_role("link", name="prod-west").click()
+    expect(page.get_by_label("Reference Key")).to_be_checked()
+    expect(page.get_by_label("API Key", exact=True).last).to_have_value("spare")
+    page.get_by_label("Service name").fill("first")
+    page.get_by_label("Large model supplier").select_option("custom")
+    page.get_by_label("Service address").fill("https://llm.example.com/v1")
+    page.get_by_role("button", name="Create service").click()
+    expect(page.get_by_role("main")).to_contain_text("Service first was created.")
+    assert Key.objects.get(name="spare").reference_count == 1
+
+
+@pytest.mark.parametrize("javascript", [True, False])
 def test_a_generated_value_is_shown_once(visit: Visit, javascript: bool) -> None:
     page = visit("/local/keys/new/", as_="kim", javascript=javascript)
     page.get_by_label("Key name").fill("ours")

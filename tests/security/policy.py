@@ -92,6 +92,7 @@ ROWS: dict[str, Row] = {
     ),
     "key-detail": Row(NOUNS, _named("partner")),
     "key-references": Row(NOUNS, _named("partner")),
+    "key-use": Row(WIRING, _named("partner")),
     "key-edit": Row(
         KEYS, _named("spare"), lambda world: {"description": "posted", "lock_version": world.lock(Key, "spare")} | _once(), "key.edit"
     ),
