@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from gateway.agents import app_of
-from gateway.models import AgentService, AiService, Consumer, McpService, Service
+from gateway.models import AgentService, AiService, Consumer, McpService, Rule, Service
 from secrets_app.models import Key, Reference
 
 
@@ -22,7 +22,7 @@ class Kind:
     one: Promise
     many: Promise
     place: Promise
-    model: type[Consumer] | type[Service]
+    model: type[Consumer] | type[Service] | type[Rule]
     columns: tuple[Any, ...]
 
     @property
@@ -44,6 +44,7 @@ class Described:
     instance_name: str
     enabled: bool
     changed_seq: int
+    service: str | None = None  # of a plug-in's rule, the service that it is for
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,20 @@ class Holder:
     enabled: bool
     changed_seq: int
     inbound: bool
+    service: str | None = None
 
 
 _NOWHERE = (Value(None, output_field=UUIDField()), Value(""), Value(""))
 
+_OF_RULE = (
+    "name",
+    "plugin__instance_id",
+    "plugin__instance__ref",
+    "plugin__instance__name",
+    "enabled",
+    "changed_seq",
+    "service__name",
+)
 _OF_SERVICE = ("name", "instance_id", "instance__ref", "instance__name", Value(True), "changed_seq")
 
 KINDS: dict[str, Kind] = {
@@ -78,6 +89,7 @@ KINDS: dict[str, Kind] = {
     "ai_service": Kind(_("AI service"), _("AI services"), _("Large Model Configuration › API Key"), AiService, _OF_SERVICE),
     "agent_service": Kind(_("Agent service"), _("Agent services"), _("API Key"), AgentService, _OF_SERVICE),
     "mcp_service": Kind(_("MCP service"), _("MCP services"), _("Backend authentication"), McpService, _OF_SERVICE),
+    "plugin": Kind(_("Plug-in"), _("Plug-ins"), _("Rule"), Rule, _OF_RULE),
 }
 
 
@@ -96,7 +108,7 @@ def _holder(reference: Reference, found: Described) -> Holder:
         kind=reference.holder_kind,
         id=reference.holder_id,
         name=found.name,
-        place=_place(reference),
+        place=_place(reference, found),
         path=reference.path,
         instance_id=found.instance_id,
         instance_ref=found.instance_ref,
@@ -104,6 +116,7 @@ def _holder(reference: Reference, found: Described) -> Holder:
         enabled=found.enabled,
         changed_seq=found.changed_seq,
         inbound=reference.inbound,
+        service=found.service,
     )
 
 
@@ -112,7 +125,10 @@ def senders(key: Key) -> int:
     return Reference.objects.filter(key=key, inbound=False).values("holder_kind", "holder_id").distinct().count()
 
 
-def _place(reference: Reference) -> str:
+def _place(reference: Reference, holder: Described) -> str:
+    if reference.holder_kind == Rule.audit_kind:
+        of = _("Rule of %(service)s") % {"service": holder.service} if holder.service else _("Rule of the instance")
+        return f"{of} › {reference.path}"
     place = str(KINDS[reference.holder_kind].place)
     if app := app_of(reference.path):
         return f"{place} ({app})"

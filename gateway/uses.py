@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from gateway.holders import KINDS, Holder, describe
-from gateway.models import SERVICE_HOLDERS, Instance, Problem
+from gateway.models import SERVICE_HOLDERS, Instance, Problem, Rule, Service
 from secrets_app.models import Key, Reference
 
 
@@ -63,9 +63,11 @@ def number(key: Key, kind: str, typed: str) -> int:
 
 
 def instances(key: Key) -> QuerySet[Instance]:
-    """Those whose services refer to the key. A consumer belongs to no instance: every one of its region takes its callers."""
+    """Those whose services or plug-ins refer to the key. A consumer belongs to no instance: every one of its region takes its callers."""
     services = Reference.objects.filter(key=key, holder_kind__in=SERVICE_HOLDERS).values("holder_id")
-    return Instance.objects.filter(services__in=services).distinct()
+    rules = Reference.objects.filter(key=key, holder_kind="plugin").values("holder_id")
+    of_services, of_rules = Service.objects.filter(pk__in=services), Rule.objects.filter(pk__in=rules)
+    return Instance.objects.filter(Q(pk__in=of_services.values("instance")) | Q(pk__in=of_rules.values("plugin__instance")))
 
 
 def unserved(key: Key) -> Iterator[Unserved]:

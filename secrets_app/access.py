@@ -15,7 +15,7 @@ EVERYBODY = "everybody"  # whoever is signed in, roles or none
 ROLES: dict[str, tuple[Promise, Promise]] = {
     OWNER: (_("Owner"), _("Everything except revealing a value.")),
     KEY_MANAGER: (_("Key manager"), _("Creates, rotates, disables and deletes keys.")),
-    OPERATOR: (_("Operator"), _("Manages consumers, instances and services, and binds keys to them.")),
+    OPERATOR: (_("Operator"), _("Manages consumers, instances, services and plug-ins, and binds keys to them.")),
     VIEWER: (_("Viewer"), _("Sees names, states and references; changes nothing.")),
     AUDITOR: (_("Auditor"), _("Reads the audit log.")),
 }
@@ -82,7 +82,7 @@ ACTIONS: dict[str, Action] = {
         publishes=True,
         facts="instance changed supplier address bot_type header apps generation keys released trimmed",
     ),
-    "service.delete": _row(_("deleted service"), OPERATOR, publishes=True, facts="instance released consumers"),
+    "service.delete": _row(_("deleted service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
     "service.require_authentication": _row(_("turned on consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
     "service.open": _row(_("turned off consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
     "service.authorize": _row(_("authorized consumers on service"), OPERATOR, publishes=True, facts="instance consumers"),
@@ -93,7 +93,7 @@ ACTIONS: dict[str, Action] = {
         _("created MCP service"), OPERATOR, publishes=True, facts="instance address transport path message_path consumer_authentication"
     ),
     "mcp.edit": _row(_("edited MCP service"), OPERATOR, publishes=True, facts="instance changed address transport path message_path"),
-    "mcp.delete": _row(_("deleted MCP service"), OPERATOR, publishes=True, facts="instance released consumers"),
+    "mcp.delete": _row(_("deleted MCP service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
     "mcp.configure_backend_auth": _row(
         _("configured the backend authentication of MCP service"),
         OPERATOR,
@@ -107,6 +107,20 @@ ACTIONS: dict[str, Action] = {
     "mcp.open": _row(_("turned off consumer authentication of MCP service"), OPERATOR, publishes=True, facts="instance"),
     "mcp.authorize": _row(_("authorized consumers on MCP service"), OPERATOR, publishes=True, facts="instance consumers"),
     "mcp.revoke": _row(_("revoked a consumer's authorization on MCP service"), OPERATOR, publishes=True, facts="instance consumers"),
+    #
+    "plugin.view": _row(_("opened plug-in"), KEY_MANAGER, OPERATOR, VIEWER),
+    "plugin.install": _row(_("installed plug-in"), OPERATOR, publishes=True, facts="instance"),
+    "plugin.uninstall": _row(_("uninstalled plug-in"), OPERATOR, publishes=True, facts="instance rules released"),
+    "rule.write": _row(_("wrote the rule of"), OPERATOR, publishes=True, facts="instance plugin service revision enabled keys released"),
+    "rule.restore": _row(
+        _("restored the rule of"), OPERATOR, publishes=True, facts="instance plugin service revision restored enabled keys released"
+    ),
+    "rule.enable": _row(_("enabled the rule of"), OPERATOR, publishes=True, facts="instance plugin service"),
+    "rule.disable": _row(_("disabled the rule of"), OPERATOR, publishes=True, facts="instance plugin service"),
+    "rule.delete": _row(_("deleted the rule of"), OPERATOR, publishes=True, facts="instance plugin service released"),
+    "custom_plugin.create": _row(_("created custom plug-in"), OPERATOR, publishes=True, facts="version phase priority"),
+    "custom_plugin.edit": _row(_("edited custom plug-in"), OPERATOR, publishes=True, facts="changed version phase priority"),
+    "custom_plugin.delete": _row(_("deleted custom plug-in"), OPERATOR, publishes=True, facts="version"),
     #
     "user.create": _row(_("created user"), facts="roles"),
     "user.sign_in": _row(_("signed in"), EVERYBODY),

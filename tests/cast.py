@@ -5,7 +5,20 @@ from typing import Any
 
 from django.test import Client
 
-from gateway.models import AgentService, AiService, Consumer, Instance, McpService, NewAgent, NewCredential, NewKeys
+from gateway.models import (
+    AgentService,
+    AiService,
+    Consumer,
+    CustomPlugin,
+    Instance,
+    McpService,
+    NewAgent,
+    NewCredential,
+    NewKeys,
+    Plugin,
+    Rule,
+    Service,
+)
 from secrets_app import setup
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Region, User
@@ -102,3 +115,30 @@ def mcp(instance: Instance, name: str = "", *, key: Key | None = None, transport
     if key:
         service.configure_backend_auth("X-Api-Key", NewCredential("reference", key_name=key.name or ""), lock_version=1, by=SETUP)
     return service
+
+
+def plugin(instance: Instance, name: str = "key-auth") -> Plugin:
+    """Installed, also when it is already."""
+    return Plugin.objects.filter(instance=instance, name=name).first() or Plugin.install(instance, name, by=SETUP)
+
+
+def rule(plugin: Plugin, text: str, service: Service | None = None, *, enabled: bool = True) -> Rule:
+    """The rule of that place with this text: its first one, or the next revision."""
+    there = Rule.at(plugin, service)
+    return Rule.write(plugin, service, text, lock_version=there.lock_version if there else None, enabled=enabled, by=SETUP)
+
+
+def key_auth(*keys: Key) -> str:
+    """A rule of key-auth that admits these keys."""
+    return "credentials:\n" + "".join(f"- $ref{{{key.name}}}\n" for key in keys) + "keys:\n- apikey\n- x-api-key\n"
+
+
+SCRIPT = "function envoy_on_request(handle)\n  handle:headers():add('x-token', config.token)\nend\n"
+SCHEMA = (
+    '{"type": "object", "properties": {"token": {"type": "string", "x-secret": true}, "mode": {"type": "string"}}, "required": ["token"]}'
+)
+
+
+def custom_plugin(region: Region, name: str = "", **fields: Any) -> CustomPlugin:
+    given = {"source": SCRIPT, "schema": SCHEMA, "phase": "default", "priority": 10} | fields
+    return CustomPlugin.create(region, name or f"custom-{next(_number)}", by=SETUP, **given)

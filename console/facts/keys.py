@@ -202,6 +202,8 @@ def _graph(key: Key, census: Census, serving: Sequence[Instance], delivery: Deli
 def holder_url(key: Key, holder: Holder) -> str:
     if holder.kind == "consumer":
         return to("consumer-detail", key.region, name=holder.name)
+    if holder.kind == "plugin":
+        return ""
     return service_page(key.region, holder.kind, holder.instance_ref, holder.name)
 
 

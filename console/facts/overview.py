@@ -180,6 +180,8 @@ def _field(region: Region, holder: Holder, actor: Actor) -> str:
     if holder.kind == "consumer":
         page = "consumer-edit" if actor.may("consumer.edit") else "consumer-detail"
         return to(page, region, name=holder.name) + ("#id_key" if page == "consumer-edit" else "")
+    if holder.kind == "plugin":
+        return to("key-list", region)
     if holder.kind != "ai_service":
         return service_page(region, holder.kind, holder.instance_ref, holder.name)
     page = "service-edit" if actor.may("service.edit") else "service-detail"

@@ -104,7 +104,7 @@ class Instance(Noun):
             entry.stamp(self)
 
     def delete(self, *, by: Actor) -> None:  # type: ignore[override]
-        """Raises Conflict while it has services: they go first, and with them their references."""
+        """Raises Conflict while it has services or plug-ins: they go first, and with them their references."""
         with deed(by, "instance.delete", self) as entry:
             self._lock()
             if services := self.services.count():
@@ -114,6 +114,13 @@ class Instance(Noun):
                     services,
                 )
                 raise Conflict(text % {"count": services})
+            if plugins := self.plugins.count():
+                text = ngettext(
+                    "This instance has %(count)d plug-in. Uninstall it first: its references end with it.",
+                    "This instance has %(count)d plug-ins. Uninstall them first: their references end with them.",
+                    plugins,
+                )
+                raise Conflict(text % {"count": plugins})
             entry.facts = {"services": 0, "nodes": self.nodes.count()}
             self.nodes.all().delete()
             type(self).objects.filter(pk=self.pk).delete()

@@ -173,7 +173,10 @@ class Service(Noun):
             self._lock()
             consumers = self.authorizations.count()
             self.authorizations.all().delete()
-            entry.facts = {"instance": self.instance.ref, "released": self._release(), "consumers": consumers}
+            rules = list(self.rules.order_by("pk"))
+            released = {*self._release(), *(name for rule in rules for name in rule._remove())}
+            entry.facts = {"instance": self.instance.ref, "released": sorted(released), "consumers": consumers}
+            entry.facts |= {"rules": len(rules)} if rules else {}
             type(self).objects.filter(pk=self.pk).delete()
 
     def require_authentication(self, *, by: Actor) -> None:

@@ -5,11 +5,19 @@ a request header of a private name, which the script's `config.<field>` reads an
 """
 
 import json
+import re
+from functools import lru_cache
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from gateway.plugins import schema as schemas
 from gateway.plugins.base import Config, Native, Official, Secret
+
+SCHEMA_LIMIT = 16 * 1024  # characters
+SECRETS = 16  # fields; each is a header of every request
+
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # a name in Lua
 
 _SENT = Secret(
     inbound=False,
@@ -17,8 +25,9 @@ _SENT = Secret(
 )
 
 
+@lru_cache(maxsize=256)
 def official(name: str, description: str, schema: str, phase: str, priority: int, version: int) -> Official:
-    """`schema` is JSON text that has been checked."""
+    """`schema` is JSON text that `problem_with_schema` has nothing against."""
     declared: dict[str, Any] = json.loads(schema)
     fields: dict[str, Any] = declared.get("properties", {})
     return Official(
@@ -29,13 +38,48 @@ def official(name: str, description: str, schema: str, phase: str, priority: int
         version=str(version),
         phase=phase,
         priority=priority,
-        schema=declared,
+        schema={"additionalProperties": False, **declared},
         example="",
         secret_fields={field: _SENT for field, of in fields.items() if of.get("x-secret")},
         native=native,
     )
 
 
+def problem_with_schema(text: str) -> str:
+    """Why it cannot be the schema of a custom plugin; empty when it can."""
+    if len(text) > SCHEMA_LIMIT:
+        return str(_("The schema is longer than %(limit)d KiB.") % {"limit": SCHEMA_LIMIT // 1024})
+    try:
+        declared = json.loads(text)
+    except (ValueError, RecursionError):
+        return str(_("This is not JSON. A schema looks like this: %(example)s") % {"example": EXAMPLE})
+    if problem := schemas.problem_with(declared):
+        return problem
+    if declared.get("type") != "object":
+        return str(_("The schema must describe a group of fields: “type” must be “object”."))
+    fields = declared.get("properties", {})
+    if strange := next((field for field in fields if not _FIELD.fullmatch(field)), ""):
+        return str(_("“%(field)s” cannot be the name of a field: use letters, digits and underscores.") % {"field": strange[:64]})
+    if any(of.get("x-secret") and of.get("type") != "string" for of in fields.values()):
+        return str(_("A field with “x-secret” must be of type “string”."))
+    if sum(bool(of.get("x-secret")) for of in fields.values()) > SECRETS:
+        return str(_("At most %(limit)d fields can have “x-secret”.") % {"limit": SECRETS})
+    if any(_hidden_secret(of) for of in fields.values()):
+        return str(_("“x-secret” can mark only fields of the schema itself, not those inside another field."))
+    return ""
+
+
 def native(config: Config, level: str, above: Config | None = None) -> Native:
     """Empty: what a script becomes depends on its row, so gateway/compile/plugins.py maps it."""
     return Native()
+
+
+def _hidden_secret(of: dict[str, Any]) -> bool:
+    inner = [
+        *of.get("properties", {}).values(),
+        *(of[name] for name in ("items", "additionalProperties") if isinstance(of.get(name), dict)),
+    ]
+    return any(one.get("x-secret") or _hidden_secret(one) for one in inner)
+
+
+EXAMPLE = '{"type": "object", "properties": {"token": {"type": "string", "x-secret": true}}}'

@@ -7,7 +7,7 @@ declares for a custom plugin is checked by `problem_with`, and may hold no patte
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.utils.functional import Promise
@@ -138,3 +138,54 @@ def _of_number(config: int | float, schema: Mapping[str, Any], path: Path) -> It
         yield path, _("This must be at least %(least)s.") % {"least": schema["minimum"]}
     elif config > schema.get("maximum", config):
         yield path, _("This must be at most %(most)s.") % {"most": schema["maximum"]}
+
+
+def problem_with(schema: Any, where: str = "", depth: int = 0) -> str:
+    """Why a schema that a person declares cannot be taken; empty when it can."""
+    place = where or str(_("the schema"))
+    if not isinstance(schema, dict):
+        return str(_("%(place)s must be a JSON object.") % {"place": place})
+    if depth > 8:
+        return str(_("%(place)s is nested too deep.") % {"place": place})
+    if strange := schema.keys() - KEYWORDS | schema.keys() & {"pattern", "x-pattern-text"}:
+        text = _("%(place)s uses “%(keyword)s”, which is not understood here. Choose from: %(known)s.")
+        known = ", ".join(sorted(KEYWORDS - {"pattern", "x-pattern-text"}))
+        return str(text % {"place": place, "keyword": min(strange)[:64], "known": known})
+    for keyword, fits in _SHAPES.items():
+        if keyword in schema and not fits(schema[keyword]):
+            return str(_("“%(keyword)s” of %(place)s has a value that it cannot have.") % {"keyword": keyword, "place": place})
+    for name, inner in schema.get("properties", {}).items():
+        if problem := problem_with(inner, f"{where}.{name}" if where else name, depth + 1):
+            return problem
+    if strange := set(schema.get("required", ())) - schema.get("properties", {}).keys():
+        return str(_("%(place)s requires “%(name)s”, which it does not describe.") % {"place": place, "name": min(strange)})
+    others = schema.get("additionalProperties")
+    inner = [(others, ".*")] if isinstance(others, dict) else []
+    inner += [(schema["items"], "[*]")] if "items" in schema else []
+    return next((problem for of, step in inner if (problem := problem_with(of, where + step, depth + 1))), "")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 1000
+
+
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "type": lambda value: isinstance(value, str) and value in TYPES,
+    "enum": lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, str | int | float | bool) for one in value),
+    "properties": lambda value: isinstance(value, dict) and len(value) <= 100,
+    "required": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    "additionalProperties": lambda value: isinstance(value, bool | dict),
+    "uniqueItems": lambda value: isinstance(value, bool),
+    "x-secret": lambda value: isinstance(value, bool),
+    **dict.fromkeys(("minItems", "maxItems", "minLength", "maxLength"), _is_count),
+    **dict.fromkeys(("minimum", "maximum"), _is_number),
+    **dict.fromkeys(("title", "description"), _is_text),
+}

@@ -142,6 +142,7 @@ class Migration(migrations.Migration):
                 ('holder_id', models.BigIntegerField()),
                 ('path', models.CharField(max_length=200)),
                 ('inbound', models.BooleanField()),
+                ('realm', models.CharField(blank=True, max_length=32)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('key', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='references', to='secrets_app.key')),
             ],

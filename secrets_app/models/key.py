@@ -18,7 +18,7 @@ from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.finding import KeyQuerySet, search_text_of
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
-from secrets_app.models.version import KeyVersion, unusable
+from secrets_app.models.version import KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
 
 RESERVED_NAMES = {"new", "options"}
@@ -178,14 +178,21 @@ class Key(models.Model):
     def _new_inline(cls, region: Region, value: Plaintext, by: Actor) -> "Key":
         return cls._new(region, value, by)
 
-    def _bind(self, holder_kind: str, holder_id: int, path: str, *, inbound: bool) -> Reference:
-        """Refer to this key from a place in a holder. Raises Invalid (field "key") when the holder could not use the value."""
+    def _bind(self, holder_kind: str, holder_id: int, path: str, *, inbound: bool, realm: str = Reference.REGION) -> Reference:
+        """Refer to this key from a place in a holder. Raises Invalid (field "key") when the holder could not use the value.
+
+        `realm` counts where callers present the key: Reference says what it is.
+        """
         self._lock()
         if not self.enabled:
             raise unusable(_("This key is disabled. Enable it first, or choose another."))
-        self._current().check_usable(holder_kind, holder_id, inbound=inbound)
+        realm = realm if inbound else ""
+        self._current().check_usable({realm} - {""})
+        if inbound and self.references.filter(realm=realm).exclude(holder_kind=holder_kind, holder_id=holder_id).exists():
+            raise taken(realm)
         first = not self.references.filter(holder_kind=holder_kind, holder_id=holder_id).exists()
-        reference = Reference.objects.create(key=self, holder_kind=holder_kind, holder_id=holder_id, path=path, inbound=inbound)
+        place = {"holder_kind": holder_kind, "holder_id": holder_id, "path": path}
+        reference = Reference.objects.create(key=self, **place, inbound=inbound, realm=realm)
         if first:
             self._count(+1)
         return reference
@@ -203,14 +210,14 @@ class Key(models.Model):
         if overlap_hours not in OVERLAPS:
             raise Invalid({"overlap": [str(_("Choose one of the periods listed."))]})
         current = self._current()
-        inbound = self.references.filter(inbound=True).first()
-        if overlap_hours and not inbound:
+        realms = set(self.references.filter(inbound=True).order_by().values_list("realm", flat=True).distinct())
+        if overlap_hours and not realms:
             raise Invalid({"overlap": [str(_("Nobody presents this key to the gateway, so there is no previous value to keep valid."))]})
         version = KeyVersion.sealed(self, value, by, number=self.version + 1)
         if version.fingerprint and current.fingerprint and bytes(version.fingerprint) == bytes(current.fingerprint):
             raise unusable(_("This is the value in use already. Enter a new one."))
-        for reference in filter(None, [inbound, self.references.filter(inbound=False).first()]):
-            version.check_usable(reference.holder_kind, reference.holder_id, inbound=reference.inbound)
+        if self.reference_count:
+            version.check_usable(realms)
         now = timezone.now()
         # Accepted versions are always two neighbours: a rotation during an overlap ends the older one.
         self.versions.filter(stage=KeyVersion.PREVIOUS).update(stage=KeyVersion.RETIRED, accepted_until=now)

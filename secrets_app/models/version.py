@@ -78,24 +78,35 @@ class KeyVersion(models.Model):
         version.fingerprint = fingerprint(keyring.fingerprint_key(), key.region_id, value)
         return version
 
-    def check_usable(self, holder_kind: str, holder_id: int, *, inbound: bool) -> None:
-        """Raises Invalid (field "key") when that holder could not present this value, or its callers could not."""
+    def why_unusable(self, *, inbound: bool) -> str:
+        """What in the value keeps holders from using it: to send it, or (inbound) to accept it from callers. Empty when nothing does."""
         if not self.header_safe:
-            raise unusable(
+            return str(
                 _(
                     "This value cannot travel in an HTTP header: it holds a line break, a control character, a character outside ASCII, "
                     "or begins or ends with a space. Store it in a form that can."
                 )
             )
-        if not inbound:
+        if inbound and (not self.long_enough or self.fingerprint is None):
+            return str(_("A consumer's value needs at least 16 characters: a shorter one could be guessed."))
+        return ""
+
+    def check_usable(self, realms: set[str]) -> None:
+        """Raises Invalid (field "key") when a holder could not use this value: to send it, or in the given realms to accept it."""
+        if why := self.why_unusable(inbound=bool(realms)):
+            raise unusable(why)
+        if not realms:
             return
-        if not self.long_enough or self.fingerprint is None:
-            raise unusable(_("A consumer's value needs at least 16 characters: a shorter one could be guessed."))
-        others = Reference.objects.filter(inbound=True).exclude(holder_kind=holder_kind, holder_id=holder_id)
-        equal = KeyVersion.accepted().filter(fingerprint=self.fingerprint, key__region_id=self.key.region_id)
-        if others.filter(Q(key__in=equal.exclude(key=self.key).values("key")) | Q(key=self.key)).exists():
-            # Whose it is stays untold: the answer would let anybody test guesses.
-            raise unusable(_("Another consumer in this region uses the same value already. Every caller needs a value of its own."))
+        equal = KeyVersion.accepted().filter(fingerprint=self.fingerprint, key__region_id=self.key.region_id).exclude(key=self.key)
+        if there := Reference.objects.filter(realm__in=realms, key__in=equal.values("key")).first():
+            raise taken(there.realm)
+
+
+def taken(realm: str) -> Invalid:
+    # Whose it is stays untold: the answer would let anybody test guesses.
+    if realm == Reference.REGION:
+        return unusable(_("Another consumer in this region uses the same value already. Every caller needs a value of its own."))
+    return unusable(_("Another credential in the same list has the same value. Every caller needs a value of its own."))
 
 
 def unusable(message: Any) -> Invalid:

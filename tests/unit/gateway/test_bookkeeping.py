@@ -65,7 +65,7 @@ def test_an_inline_key_of_a_holder_that_is_gone_goes_with_it(region: Region) -> 
 
 def test_a_kind_that_this_version_does_not_know_is_left_alone(region: Region) -> None:
     key = cast.key(region)
-    Reference.objects.create(key=key, holder_kind="plugin", holder_id=1, path="a.b", inbound=False)
+    Reference.objects.create(key=key, holder_kind="later", holder_id=1, path="a.b", inbound=False)
     Key.objects.update(reference_count=1)
     assert examine(region).wrong == 0
 

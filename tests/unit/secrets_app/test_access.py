@@ -6,7 +6,7 @@ from secrets_app.access import ACTIONS, EVERYBODY, ROLES, SYSTEM, may, who_may
 from secrets_app.actor import Actor
 from secrets_app.errors import NotAllowed
 
-READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view"}
+READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view", "plugin.view"}
 SELF = {"user.sign_in", "user.sign_out", "user.edit_theme"}
 EXPECTED = {
     "viewer": READ,
@@ -18,7 +18,10 @@ EXPECTED = {
     | {f"instance.{verb}" for verb in ("create", "upgrade", "delete")}
     | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
     | {f"mcp.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
-    | {"mcp.configure_backend_auth", "mcp.remove_backend_auth"},
+    | {"mcp.configure_backend_auth", "mcp.remove_backend_auth"}
+    | {"plugin.install", "plugin.uninstall"}
+    | {f"rule.{verb}" for verb in ("write", "restore", "enable", "disable", "delete")}
+    | {f"custom_plugin.{verb}" for verb in ("create", "edit", "delete")},
 }
 
 
