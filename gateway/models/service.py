@@ -174,7 +174,7 @@ class Service(Noun):
             consumers = self.authorizations.count()
             self.authorizations.all().delete()
             rules = list(self.rules.order_by("pk"))
-            released = {*self._release(), *(name for rule in rules for name in rule._remove())}
+            released = [*self._release(), *(name for rule in rules for name in rule._remove())]
             entry.facts = {"instance": self.instance.ref, "released": sorted(released), "consumers": consumers}
             entry.facts |= {"rules": len(rules)} if rules else {}
             type(self).objects.filter(pk=self.pk).delete()
