@@ -20,6 +20,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, 
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from gateway.compile.announced import announcing_filter
 from gateway.compile.wire import over_ads, packed, seconds
 from gateway.inventory import Service, Use
 from gateway.names import SYSTEM_CA, UPSTREAM_OPTIONS, cluster_name, secret_name
@@ -35,7 +36,8 @@ def clusters(service: Service) -> Iterator[Cluster]:
 
 def _cluster(service: Service, use: Use | None) -> Cluster:
     name = cluster_name(service, use)
-    options = HttpProtocolOptions(http_filters=[_injector(service, use), _codec()] if use else [])
+    filters = [*([_injector(service, use)] if use else []), *([announcing_filter(service)] if service.message_path else [])]
+    options = HttpProtocolOptions(http_filters=[*filters, _codec()] if filters else [])
     if service.scheme == "https":
         options.auto_config.http_protocol_options.SetInParent()
         options.auto_config.http2_protocol_options.SetInParent()

@@ -123,7 +123,9 @@ def _forward(service: Service, way: Way, values: Mapping[UUID, Value]) -> RouteA
 
 
 def _removed_headers(service: Service, sources: Iterable[Source]) -> list[str]:
-    return sorted(_NEVER_FORWARDED | ({service.header} - {""}) | {source.name for source in sources if source.kind == "header"})
+    # A stream that has to be read on its way must come as it is.
+    unpacked = {"accept-encoding"} if service.message_path else frozenset()
+    return sorted(_NEVER_FORWARDED | unpacked | ({service.header} - {""}) | {source.name for source in sources if source.kind == "header"})
 
 
 def _nothing_here() -> Route:

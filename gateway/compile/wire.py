@@ -28,8 +28,12 @@ def seconds(number: float) -> Duration:
 
 def authority(service: Service) -> str:
     """As its back end expects to be called: with the port unless that is the scheme's own."""
-    host = f"[{service.host}]" if ":" in service.host else service.host
-    return host if service.port == {"http": 80, "https": 443}[service.scheme] else f"{host}:{service.port}"
+    standard = service.port == {"http": 80, "https": 443}[service.scheme]
+    return bracketed(service.host) if standard else f"{bracketed(service.host)}:{service.port}"
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def literal_header(name: str, value: str, action: int) -> HeaderValueOption:

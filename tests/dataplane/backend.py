@@ -40,6 +40,7 @@ class Backend:
     port: int
     accepts: set[str] | None = None
     checks: Callable[[Seen], str] | None = None
+    answers: dict[str, tuple[dict[str, str], bytes]] = field(default_factory=dict)  # by path: headers and body of a stream that ends
     seen: list[Seen] = field(default_factory=list)
     gap: threading.Event = field(default_factory=threading.Event)  # a stream waits for it between its words
     counting_only: bool = False
@@ -54,6 +55,7 @@ class Backend:
         return self.last.header("authorization") if self.seen else None
 
     def reset(self) -> None:
+        self.answers.clear()
         self.accepts, self.checks, self.counting_only, self.bad = None, None, False, 0
         self.seen.clear()
         self.gap.set()
@@ -100,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(
                 401, {"error": {"message": "Incorrect API key provided.", "type": "invalid_request_error", "code": "invalid_api_key"}}
             )
+        elif answer := backend.answers.get(seen.target.split("?")[0]):
+            self._stored(*answer)
         elif seen.target.split("?")[0].endswith("/chat/completions") and body:
             request = json.loads(body)
             self._stream(request) if request.get("stream") else self._json(200, _completion(request["model"], "pong"))
@@ -128,6 +132,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _stored(self, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _stream(self, request: dict[str, str]) -> None:
         self.send_response(200)

@@ -54,6 +54,22 @@ def test_left_overs_are_found_and_mended(region: Region) -> None:
     assert examine(region).wrong == 0
 
 
+def test_holders_of_every_kind_are_looked_for(region: Region) -> None:
+    key, gateway = cast.key(region, "shared"), cast.instance(region)
+    services = [
+        cast.service(gateway, keys=[key]),
+        cast.agent(gateway, keys=[key, key], apps=["a", "b"]),
+        cast.agent(gateway),
+        cast.mcp(gateway, key=key),
+    ]
+    assert examine(region).wrong == 0
+    for service in services:
+        type(service).objects.all().delete()
+    assert len(examine(region).orphans) == 5
+    call_command("verify_references", "--repair")
+    assert Key.objects.get().reference_count == 0
+
+
 def test_an_inline_key_of_a_holder_that_is_gone_goes_with_it(region: Region) -> None:
     consumer = cast.consumer(region)
     Reference.objects.update(holder_id=uuid.uuid4().int % 10**9)
