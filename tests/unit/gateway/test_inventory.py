@@ -8,8 +8,11 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from gateway import inventory
+from gateway.compile import compile_instance
 from gateway.models import Consumer, Instance, NewCredential, Service
+from gateway.snapshot import Snapshot
 from gateway.sources import BEARER, Source
+from gateway.type_urls import CLUSTER
 from secrets_app.models import AuditHead, KeyVersion, Region
 from tests import cast
 
@@ -75,6 +78,25 @@ def test_an_mcp_service_stands_in_it_with_its_paths_and_the_key_of_its_back_end(
     assert [(use.path, use.key_id) for use in tools.keys] == [("backend_auth", key.pk)]
     assert (sse.path, sse.message_path, sse.header, sse.prefix) == ("/test/sse", "/test/messages", "authorization", "Bearer ")
     assert (bare.header, bare.keys) == ("", ())
+
+
+def test_services_of_every_kind_compile_to_what_holds_together(instance: Instance) -> None:
+    key = cast.key(instance.region)
+    cast.service(instance, "chat", keys=[key])
+    cast.agent(instance, "studio", keys=[key, key], apps=["Alpha", "beta"])
+    cast.mcp(instance, "events", key=key, transport="sse")
+    found = inventory.load(instance.region_id)
+    compiled = compile_instance(found.instances[0], found, {})  # no value can be opened
+    snapshot = Snapshot.of(compiled.resources, b"key")
+    snapshot.check()
+    clusters = {"ai/chat/0", "agent/studio/Alpha", "agent/studio/beta", "mcp/events/backend_auth"}
+    assert snapshot[CLUSTER].keys() == clusters
+    assert {(problem.holder_kind, problem.path, problem.reason) for problem in compiled.problems} == {
+        ("ai_service", "api_keys[0]", "unreadable"),
+        ("agent_service", "apps[Alpha]", "unreadable"),
+        ("agent_service", "apps[beta]", "unreadable"),
+        ("mcp_service", "backend_auth", "unreadable"),
+    }
 
 
 def test_a_consumer_stands_in_it_with_its_source(region: Region) -> None:
