@@ -5,6 +5,7 @@ so compiling needs no clock; `next_change` says when an overlap ends and the ans
 """
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from gateway import models as rows
 from gateway.address import parse_address
+from gateway.plugins import CATALOGUE
 from gateway.sources import Source
 from secrets_app.db import reading
 from secrets_app.models import AuditHead, Key, KeyVersion, Reference
@@ -52,6 +54,30 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Script:
+    """A custom plugin: its Lua, the schema it declares as JSON text, and where it stands among the others."""
+
+    source: str
+    schema: str
+    phase: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An enabled rule of a plugin, as it was written. `keys` says what its references mean: the key's name, and its use there.
+
+    The use's path is the place in the text ("credentials[0]"); a place with two references stands here twice.
+    """
+
+    id: int
+    plugin: str  # of the catalogue, or the custom plugin's own
+    text: str
+    keys: tuple[tuple[str, Use], ...] = ()
+    script: Script | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """`keys` are sent upstream in `header`, each value behind `prefix`: of an app's own route its key alone, of any other route any."""
 
@@ -69,6 +95,7 @@ class Service:
     keys: tuple[Use, ...]
     consumer_authentication: bool
     authorized: tuple[str, ...]  # names of consumers, sorted; disabled ones may stand here
+    rules: tuple[Rule, ...] = ()  # at most one of each plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +103,7 @@ class Instance:
     id: UUID
     ref: str  # "gw-..."
     services: tuple[Service, ...]  # by name
+    rules: tuple[Rule, ...] = ()  # those of the instance level; at most one of each plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +117,15 @@ class Inventory:
     instances: tuple[Instance, ...]  # by ref
     next_change: datetime | None
 
+    @property
+    def rules(self) -> Iterator[Rule]:
+        for instance in self.instances:
+            yield from instance.rules
+            for service in instance.services:
+                yield from service.rules
 
+
+_LETTING_IN = {name for name, plugin in CATALOGUE.items() if any(secret.inbound for secret in plugin.secret_fields.values())}
 _PIECEMEAL = 500  # more changed consumers than these are read with all the others
 
 
@@ -102,19 +138,48 @@ def load(region_id: UUID, earlier: Inventory | None = None) -> Inventory:
         now = timezone.now()
         seq = AuditHead.objects.values_list("seq", flat=True).filter(pk=1).first() or 0
         consumers, next_change = _consumers(region_id, earlier, now)
-        return Inventory(region_id, seq, consumers, _sources(region_id), _instances(region_id, earlier), next_change)
+        rules, next_end = _rules(region_id, earlier, now)
+        ends = [end for end in (next_change, next_end) if end]
+        return Inventory(region_id, seq, consumers, _sources(region_id), _instances(region_id, earlier, rules), min(ends, default=None))
 
 
 def with_consumers_of_now(stock: Inventory) -> Inventory:
     """An earlier inventory, its consumers as they are by now: for a region whose present state cannot be published.
 
-    Nobody is in it who was not before: a consumer may have been made since under the name of one that is gone.
+    Nobody is in it who was not before: a consumer may have been made since under the name of one that is gone. Of plug-ins the
+    rules are those of then, and let in callers only by what their keys are now.
     """
     with reading():
-        found, next_change = _read_consumers(stock.region_id, None, timezone.now())
+        now = timezone.now()
+        found, next_change = _read_consumers(stock.region_id, None, now)
         sources = _sources(stock.region_id)
+        inbound = Reference.objects.filter(key__region_id=stock.region_id, holder_kind=rows.Rule.audit_kind, inbound=True)
+        uses, next_end = _uses(inbound, KeyVersion.accepted(now))
     consumers = tuple(found[consumer.id] for consumer in stock.consumers if consumer.id in found)
-    return replace(stock, consumers=consumers, sources=sources, next_change=next_change)
+    instances = tuple(
+        replace(
+            instance,
+            rules=_letting_in(instance.rules, uses),
+            services=tuple(replace(service, rules=_letting_in(service.rules, uses)) for service in instance.services),
+        )
+        for instance in stock.instances
+    )
+    ends = [end for end in (next_change, next_end) if end]
+    return replace(stock, consumers=consumers, sources=sources, instances=instances, next_change=min(ends, default=None))
+
+
+def _letting_in(rules: tuple[Rule, ...], uses: Mapping[int, list[Use]]) -> tuple[Rule, ...]:
+    """Of rules that let callers in, each key with the versions that count now: none where the rule does not refer to it any more."""
+    return tuple(
+        replace(rule, keys=tuple((name, replace(use, versions=_of_now(use, uses.get(rule.id, [])))) for name, use in rule.keys))
+        if rule.plugin in _LETTING_IN
+        else rule
+        for rule in rules
+    )
+
+
+def _of_now(use: Use, uses: list[Use]) -> tuple[Version, ...]:
+    return next((now.versions for now in uses if now.key_id == use.key_id), ())
 
 
 def _consumers(region_id: UUID, earlier: Inventory | None, now: datetime) -> tuple[tuple[Consumer, ...], datetime | None]:
@@ -178,7 +243,54 @@ def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tu
     return uses, min(ends, default=None)
 
 
-def _instances(region_id: UUID, earlier: Inventory | None) -> tuple[Instance, ...]:
+def _rules(region_id: UUID, earlier: Inventory | None, now: datetime) -> tuple[dict[tuple[UUID, int | None], list[Rule]], datetime | None]:
+    """Enabled ones by instance and service, in the order of their plug-ins' names, and when the first overlap ends."""
+    enabled = rows.Rule.objects.filter(plugin__instance__region_id=region_id, enabled=True)
+    present = enabled.order_by("plugin__name").values_list(
+        "pk", "plugin__instance_id", "service_id", "changed_seq", "plugin__custom__changed_seq"
+    )
+    table = list(present)
+    if not table:
+        return {}, None
+    known = _known_rules(region_id, earlier) if earlier else {}
+    # A rule stands in an earlier inventory as it was: both its text and its script carry the entry that changed them last.
+    kept = {pk: known[pk] for pk, _at, _of, *seqs in table if pk in known and earlier and max(filter(None, seqs), default=0) <= earlier.seq}
+    fresh, next_end = _read_rules(region_id, [pk for pk, *_rest in table if pk not in kept], now)
+    found: dict[tuple[UUID, int | None], list[Rule]] = defaultdict(list)
+    for pk, instance_id, service_id, *_seqs in table:
+        found[instance_id, service_id].append(kept.get(pk) or fresh[pk])
+    return found, next_end
+
+
+def _known_rules(region_id: UUID, earlier: Inventory) -> dict[int, Rule]:
+    """Those of an earlier inventory whose keys are as they were."""
+    changed = Key.objects.filter(region_id=region_id, changed_seq__gt=earlier.seq, reference_count__gt=0)
+    stale = set(Reference.objects.filter(key__in=changed, holder_kind=rows.Rule.audit_kind).values_list("holder_id", flat=True))
+    # An overlap ends with time alone: nothing is stamped then.
+    return {rule.id: rule for rule in earlier.rules if rule.id not in stale and all(len(use.versions) < 2 for _name, use in rule.keys)}
+
+
+def _read_rules(region_id: UUID, ids: list[int], now: datetime) -> tuple[dict[int, Rule], datetime | None]:
+    if not ids:
+        return {}, None
+    references = Reference.objects.filter(key__region_id=region_id, holder_kind=rows.Rule.audit_kind, holder_id__in=ids)
+    accepted, next_end = _uses(references.filter(inbound=True), KeyVersion.accepted(now))
+    sent, _never = _uses(references.filter(inbound=False), KeyVersion.objects.filter(stage=KeyVersion.CURRENT))
+    names = dict(references.values_list("key_id", "key__name"))
+    scripts = {
+        pk: Script(source, schema, phase, priority)
+        for pk, source, schema, phase, priority in rows.CustomPlugin.objects.filter(installed__rules__in=ids).values_list(
+            "pk", "source", "schema", "phase", "priority"
+        )
+    }
+    found = {}
+    for pk, plugin, text, custom in rows.Rule.objects.filter(pk__in=ids).values_list("pk", "plugin__name", "text", "plugin__custom_id"):
+        keys = tuple((names[use.key_id] or "", use) for use in (*accepted[pk], *sent[pk]))
+        found[pk] = Rule(pk, plugin, text, keys, scripts[custom] if custom else None)
+    return found, next_end
+
+
+def _instances(region_id: UUID, earlier: Inventory | None, rules: Mapping[tuple[UUID, int | None], list[Rule]]) -> tuple[Instance, ...]:
     known = {service.id: service.authorized for instance in (earlier.instances if earlier else ()) for service in instance.services}
     table = list(rows.Service.objects.filter(instance__region_id=region_id).order_by("name"))
     kept = {row.pk: known[row.pk] for row in table if earlier and row.pk in known and row.changed_seq <= earlier.seq}
@@ -187,9 +299,9 @@ def _instances(region_id: UUID, earlier: Inventory | None) -> tuple[Instance, ..
     uses, _never = _uses(references, KeyVersion.objects.filter(stage=KeyVersion.CURRENT))  # outbound: the newest, and no other
     services: dict[UUID, list[Service]] = defaultdict(list)
     for row in table:
-        services[row.instance_id].append(_service(row, uses[row.pk], authorized.get(row.pk, ())))
+        services[row.instance_id].append(_service(row, uses[row.pk], authorized.get(row.pk, ()), rules.get((row.instance_id, row.pk), ())))
     instances = rows.Instance.objects.filter(region_id=region_id).order_by("ref").values_list("id", "ref")
-    return tuple(Instance(pk, ref, tuple(services[pk])) for pk, ref in instances)
+    return tuple(Instance(pk, ref, tuple(services[pk]), tuple(rules.get((pk, None), ()))) for pk, ref in instances)
 
 
 def _authorized(services: list[int]) -> dict[int, tuple[str, ...]]:
@@ -200,7 +312,7 @@ def _authorized(services: list[int]) -> dict[int, tuple[str, ...]]:
     return {service_id: tuple(found) for service_id, found in names.items()}
 
 
-def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...]) -> Service:
+def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...], rules: Sequence[Rule]) -> Service:
     address, shape = parse_address(row.address), row.shape
     return Service(
         id=row.pk,
@@ -217,4 +329,5 @@ def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...]) ->
         keys=tuple(keys),
         consumer_authentication=row.consumer_authentication,
         authorized=authorized,
+        rules=tuple(rules),
     )
