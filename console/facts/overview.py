@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Self
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from console.commands import run_gateway, run_xds
 from gateway.attention import Attention
 from gateway.delivery import Delivery, Effect, newest_change
 from gateway.example import AUTHORIZATION, Example
@@ -62,16 +65,18 @@ class Start:
     example: Example
     curl: str
     region: Region
+    only: Instance | None  # the instance, where there is no other to choose
 
     @classmethod
     def of(cls, region: Region, actor: Actor, host: str) -> Self:
-        example = Example.of(region)
+        example, instances = Example.of(region), Instance.visible_to(actor, region)[:2]
         return cls(
             key=Key.visible_to(actor, region).exists(),
             consumer=Consumer.visible_to(actor, region).exists(),
             example=example,
             curl=example.curl(host),
             region=region,
+            only=instances[0] if len(instances) == 1 else None,
         )
 
     @property
@@ -87,7 +92,7 @@ class Start:
         """Where the first thing missing for a call is made."""
         service = self.example.service
         if service is None:
-            return to("instance-list", self.region)
+            return to("service-list", self.region, ref=self.only.ref) if self.only else to("instance-list", self.region)
         if self.example.missing == AUTHORIZATION:
             return to("service-detail", self.region, ref=service.instance.ref, name=service.name)
         return to("instance-detail", self.region, ref=service.instance.ref)
@@ -99,6 +104,7 @@ class InstanceState:
     nodes: tuple[Node, ...]
     effect: Effect
     url: str
+    command: str  # the line that starts a first node, where there is none
 
     @property
     def refusing(self) -> list[Node]:
@@ -107,10 +113,6 @@ class InstanceState:
     @property
     def away(self) -> int:
         return sum(not node.connected for node in self.nodes)
-
-    @property
-    def command(self) -> str:
-        return f"uv run manage.py run_gateway --instance {self.instance.ref}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Gateways:
     states: tuple[InstanceState, ...]
     more: int
     refused: str  # why the control plane keeps the last good state, or ""
+    nodes: tuple[Node, ...]
 
     @property
     def down(self) -> bool:
@@ -130,15 +133,39 @@ class Gateways:
     def of(cls, region: Region) -> Self:
         delivery, newest = Delivery.of(region), newest_change(region)
         instances = list(Instance.objects.filter(region=region).order_by("name"))
+        ports = _free_ports()
         states = tuple(
             InstanceState(
-                one, delivery.by_instance.get(one.pk, ()), delivery.effect(newest, [one.pk]), to("instance-detail", region, ref=one.ref)
+                one,
+                nodes := delivery.by_instance.get(one.pk, ()),
+                delivery.effect(newest, [one.pk]),
+                to("instance-detail", region, ref=one.ref),
+                "" if nodes else run_gateway(one.ref, "node-1", next(ports)),
             )
             for one in instances[:INSTANCES_SHOWN]
         )
         publication = Publication.objects.filter(region=region).first()
         refused = publication.refused_reason if publication and publication.refused_seq > publication.seq else ""
-        return cls(delivery.control_plane_up, states, max(0, len(instances) - INSTANCES_SHOWN), refused)
+        return cls(delivery.control_plane_up, states, max(0, len(instances) - INSTANCES_SHOWN), refused, delivery.nodes)
+
+    @property
+    def start(self) -> str:
+        """The line that starts a control plane."""
+        return run_xds()
+
+    @property
+    def away(self) -> dict[Instance, list[str]]:
+        """The nodes that a control plane that is there has no stream to, by instance."""
+        found: dict[Instance, list[str]] = {}
+        for node in self.nodes if self.up else ():
+            if not node.connected:
+                found.setdefault(node.instance, []).append(node.name)
+        return found
+
+
+def _free_ports() -> Iterator[int]:
+    taken = Node.listen_ports()
+    return (port for port in count(settings.GATEWAY_PORT) if port not in taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +177,27 @@ class Concern:
     title: str
     text: str
     url: str
+
+
+def gateway_concerns(region: Region, gateways: Gateways) -> Iterator[Concern]:
+    """What keeps changes from being in effect; the card of the gateways holds the details."""
+    if gateways.down:
+        text = now("Gateways that run keep serving what they have; changes wait.")
+        yield Concern("warn", "clock-alert", now("The control plane is down"), text, "#gateways")
+    if gateways.refused:
+        yield Concern("bad", "circle-alert", now("The last change was refused"), now("The last good state is served."), "#gateways")
+    for node in gateways.nodes:
+        if node.refused_seq > node.in_effect_seq:
+            title = now("%(node)s of %(instance)s refused a change") % {"node": node.name, "instance": node.instance.name}
+            yield Concern("bad", "circle-alert", title, node.refused_reason, to("node-list", region, ref=node.instance.ref))
+    for instance, names in gateways.away.items():
+        title = ngettext("%(n)d node of %(instance)s is not connected", "%(n)d nodes of %(instance)s are not connected", len(names)) % {
+            "n": len(names),
+            "instance": instance.name,
+        }
+        text = now("%(names)s: no change reaches it. Start it again, or look whether it reaches the control plane.")
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        yield Concern("warn", "unplug", title, text % {"names": shown}, to("node-list", region, ref=instance.ref))
 
 
 def concerns(region: Region, found: Attention, actor: Actor) -> Iterator[Concern]:

@@ -6,6 +6,7 @@ from typing import Self
 
 from django.db.models import Count
 
+from console.commands import run_gateway
 from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.models import SERVICE_HOLDERS, Authorization, Consumer, Instance, Node, Problem, Service
@@ -57,7 +58,7 @@ def joining(instance: Instance, nodes: Sequence[Node], port: int) -> str:
     name = next(name for number in range(1, len(names) + 2) if (name := f"node-{number}") not in names)
     while port in ports:
         port += 1
-    return f"uv run manage.py run_gateway --instance {instance.ref} --name {name} --port {port}"
+    return run_gateway(instance.ref, name, port)
 
 
 @dataclass(frozen=True, slots=True)

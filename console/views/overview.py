@@ -4,7 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.facts.audit import tell
-from console.facts.overview import Gateways, Start, concerns, figures
+from console.facts.overview import Gateways, Start, concerns, figures, gateway_concerns
 from console.middleware import allows
 from console.pages import LAST_REGION, page
 from console.requests import ConsoleRequest
@@ -29,11 +29,12 @@ def overview(request: ConsoleRequest) -> HttpResponse:
     region, actor = request.region, request.actor
     context: dict[str, object] = {}
     if actor.may("instance.view"):
+        gateways = Gateways.of(region)
         context |= {
             "figures": figures(region, actor),
             "start": Start.of(region, actor, request.get_host().rsplit(":", 1)[0]),
-            "gateways": Gateways.of(region),
-            "concerns": list(concerns(region, Attention.of(region, actor), actor)),
+            "gateways": gateways,
+            "concerns": [*gateway_concerns(region, gateways), *concerns(region, Attention.of(region, actor), actor)],
         }
     if actor.may("audit.view"):
         context["activity"] = tell(AuditEntry.objects.filter(region_id=region.pk).order_by("-seq")[:ACTIVITY_SHOWN])

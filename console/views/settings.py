@@ -3,6 +3,7 @@
 from django.http import HttpResponse
 from django.urls import reverse
 
+from console.commands import change_password, create_user
 from console.facts.installation import people, rights, stores, versions
 from console.forms.base import REPEATED
 from console.forms.settings import CreateRegion
@@ -23,6 +24,8 @@ def settings(request: ConsoleRequest) -> HttpResponse:
         "roles": ROLES.values(),
         "rights": rights(),
         "versions": versions(),
+        "create_user": create_user(),
+        "change_password": change_password(),
     }
     return page(request, "settings/settings.html", context)
 

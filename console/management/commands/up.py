@@ -3,11 +3,12 @@
 import json
 import os
 import secrets
+import shlex
 import socket
 import sys
 import urllib.error
 import urllib.request
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,6 +156,10 @@ class Command(BaseCommand):
             self._say("  " + _("Call the demo service:"))
             self._say(f"  {curl}")
         self._say("")
+        if settings.DATA_DIR != settings.BASE_DIR / "var":
+            self._say(
+                _("Other commands find this data folder with --data-dir %(folder)s") % {"folder": shlex.quote(str(settings.DATA_DIR))}
+            )
         self._say(_("Ctrl-C stops everything."))
 
     @contextmanager
@@ -174,14 +179,20 @@ class Command(BaseCommand):
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Also read before Django starts (manage.py), because the data folder decides the settings."""
+    # manage.py takes it before Django starts, because it decides the settings; here it stands for --help
     parser.add_argument("--data-dir", help="where the database, the keyring and the logs live (default: var/ beside manage.py)")
-    parser.add_argument("--web-port", type=int, default=8000)
-    parser.add_argument("--gateway-port", type=int, default=8080)
-    parser.add_argument("--xds-port", type=int, default=18000)
+    parser.add_argument("--web-port", type=_port, default=8000)
+    parser.add_argument("--gateway-port", type=_port, default=8080)
+    parser.add_argument("--xds-port", type=_port, default=18000)
     parser.add_argument("--host", default="127.0.0.1", help="where the console and the gateway listen; all else stays on loopback")
     parser.add_argument("--no-gateway", action="store_true", help="run no Envoy on this machine")
     parser.add_argument("--demo", action="store_true", help="add a sample region, keys, services and consumers with local back ends")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise ArgumentTypeError(_("%(text)s is no port. Choose a number from 1 to 65535.") % {"text": text})
+    return int(text)
 
 
 def _own_names(host: str) -> list[str]:

@@ -106,7 +106,7 @@ def test_an_old_instance_says_why_references_do_not_work_there(region: Region) -
 @pytest.mark.parametrize("page", ["", "nodes/"])
 def test_an_instance_without_a_node_shows_the_line_that_joins_one(east: Instance, page: str) -> None:
     body = get(f"{LIST}{east.ref}/{page}").content.decode()
-    assert f'data-copy="uv run manage.py run_gateway --instance {east.ref} --name node-1 --port 8080"' in body
+    assert f'data-copy="uv run manage.py run_gateway --instance {east.ref} --name node-1 --port 8080' in body
 
 
 def test_the_line_for_one_more_node_names_what_is_free(east: Instance) -> None:

@@ -91,7 +91,52 @@ def test_a_node_on_every_address_is_called_by_the_consoles_name(region: Region) 
 
 def test_an_instance_without_a_node_says_what_to_run(region: Region) -> None:
     gateway = cast.instance(region)
-    assert f"run_gateway --instance {gateway.ref}" in shown("vera", region)
+    assert f"run_gateway --instance {gateway.ref} --name node-1 --port 8080" in shown("vera", region)
+
+
+def test_the_lines_of_two_instances_start_nodes_that_can_run_side_by_side(region: Region) -> None:
+    running(region)
+    one, other = cast.instance(region, "One"), cast.instance(region, "Other")
+    page = shown("vera", region)
+    assert f"--instance {one.ref} --name node-1 --port 8081" in page
+    assert f"--instance {other.ref} --name node-1 --port 8082" in page
+
+
+def test_without_a_service_the_next_step_leads_to_the_services_of_the_only_instance(region: Region) -> None:
+    cast.key(region)
+    cast.consumer(region)
+    only = cast.instance(region)
+    assert f'href="/{region.name}/instances/{only.ref}/services/">Open services' in shown("alice", region)
+    cast.instance(region, "Second")
+    assert f'href="/{region.name}/instances/">Open instances' in shown("alice", region)
+
+
+def test_a_node_that_is_away_needs_a_look(region: Region) -> None:
+    node = running(region)
+    assert "Nothing needs a look" in shown("vera", region)
+    Node.objects.update(connected=False)
+    page = shown("vera", region)
+    assert "1 node of Main is not connected" in page
+    assert f'href="/{region.name}/instances/{node.instance.ref}/nodes/"' in page
+    assert "Nothing needs a look" not in page
+
+
+def test_a_control_plane_that_is_down_needs_a_look_and_its_nodes_do_not(region: Region) -> None:
+    running(region)
+    Node.objects.update(connected=False)
+    ControlPlane.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
+    page = shown("vera", region)
+    assert 'href="#gateways">The control plane is down' in page
+    assert "is not connected</a>" not in page
+
+
+def test_refusals_need_a_look(region: Region) -> None:
+    node = running(region)
+    Node.objects.update(refused_seq=node.in_effect_seq + 1, refused_reason="listener: bad port")
+    Publication.objects.update(refused_seq=10_000, refused_reason="two credentials are equal")
+    page = shown("vera", region)
+    assert "local of Main refused a change</a>" in page
+    assert "The last change was refused</a>" in page
 
 
 def test_a_control_plane_that_is_down_means_not_delivered_yet(region: Region) -> None:
