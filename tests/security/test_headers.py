@@ -55,6 +55,31 @@ def test_every_address_answers_under_the_same_policy(world: World, name: str) ->
 HTMX = {"HX-Request": "true", "HX-Target": "panel"}
 
 
+# "{" stands for an id that a template makes; the others are every element that a page of ours lets htmx fill.
+TARGETS = {
+    target.partition("{")[0]
+    for file in (settings.BASE_DIR / "templates").rglob("*.html")
+    for target in re.findall(r'hx-target="#?([^"]+)"', file.read_text())
+} | {"sheet", "x", ""}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_headers_of_htmx_break_no_address(world: World, name: str) -> None:
+    """Whoever asks may send them: a page without a part of its own, such as sign-in, is then answered whole."""
+    assert {"panel", "key-list", "this"} <= TARGETS
+    url, row = ROWS[name].url(name, world), ROWS[name]
+    asked = [("alice", target, {}) for target in sorted(TARGETS)]
+    asked += [(who, "x", {}) for who in ("mallory", "")]
+    asked += [("alice", "x", {header: "true"}) for header in ("HX-History-Restore-Request", "HX-Boosted")]
+    clients = {who: cast.client(who) for who in ("alice", "mallory", "")}
+    for who, target, more in asked:
+        client, headers = clients[who], {"HX-Request": "true", "HX-Target": target} | more
+        answer = client.get(url, headers=headers)
+        assert answer.status_code < 500 or name == "readyz", f"{who} {headers}"
+        if row.body and target == "x":
+            assert client.post(url, {"once": "nonsense"}, headers=headers).status_code < 500, f"{who} {headers}"
+
+
 def test_errors_before_anybody_is_known_answer_under_it_too(db: None) -> None:
     client = cast.client(raise_request_exception=False)
     for answer in (
