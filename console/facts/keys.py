@@ -90,7 +90,8 @@ class Places:
 
     def __init__(self, key: Key, delivery: Delivery) -> None:
         self._key, self._delivery = key, delivery
-        self.unserved: tuple[Unserved, ...] = tuple(unserved(key))
+        # A key that was enabled just now is not served yet: that is a change on its way, and no trouble.
+        self.unserved: tuple[Unserved, ...] = tuple(one for one in unserved(key) if one.reason != "disabled" or not key.enabled)
         self._problems = {(one.holder.kind, one.holder.id, one.holder.path): one.reason for one in self.unserved}
 
     def groups(self, census: Census, *, typed: str = "", address: QueryDict | None = None) -> list[Group]:
@@ -220,6 +221,7 @@ class Facts:
     graph: graph.Graph | None
     versions: tuple[KeyVersion, ...]
     version_count: int
+    stopped: bool  # disabled, and every node follows
     activity: list[Sentence]
 
     @classmethod
@@ -233,7 +235,8 @@ class Facts:
         return cls(
             census=census,
             instances=len(serving),
-            effect=delivery.effect(key.changed_seq),
+            effect=(effect := delivery.effect(key.changed_seq)),
+            stopped=not key.enabled and effect.everywhere,
             down=not delivery.control_plane_up,
             groups=places.groups(census),
             unserved=places.tell(one.holder for one in places.unserved),

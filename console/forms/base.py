@@ -20,12 +20,21 @@ TRIMMED = _("A line end at the end of the value was dropped.")
 REPEATED = _("This form was sent before, and was done then. Nothing was changed now.")
 
 
+DRESSED = _(
+    "The value begins with “Bearer”, or with a name and “=”, or stands in quotation marks. If that is no part of it, rotate the key."
+)
+
+_DRESSED = re.compile(r"""\s*(Bearer\s|[A-Z][A-Z0-9_]{2,}=\S|(["']).+\2\s*$)""", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A value as a person entered it. `trimmed`: one line end was dropped from its end, which the page says."""
+    """A value as a person entered it. `trimmed`: one line end was dropped from its end, which the page says. `dressed`: it looks like more
+    than the value alone."""
 
     value: Plaintext
     trimmed: bool
+    dressed: bool = False
 
 
 class SecretInput(forms.PasswordInput):
@@ -59,7 +68,7 @@ class SecretField(forms.Field):
         text = re.sub(r"\r\n?", "\n", value)
         trimmed = text.endswith("\n")
         try:
-            return Entered(Plaintext(text.removesuffix("\n")), trimmed)
+            return Entered(Plaintext(text.removesuffix("\n")), trimmed, dressed=bool(_DRESSED.match(text)))
         except Invalid as refused:
             raise ValidationError(refused.errors["value"]) from None
 

@@ -33,6 +33,14 @@ class _ValueForm(BranchedForm):
     def branches(self) -> Branches:
         return {"generation": {CUSTOM: ("value",)}}
 
+    def clean_value(self) -> Entered | None:
+        entered: Entered | None = self.cleaned_data["value"]
+        if entered and entered.value.traits.refers:
+            raise ValidationError(
+                _("This looks like a reference to a key. Enter the value itself, and refer to this key where it is used.")
+            )
+        return entered
+
     @property
     def generated(self) -> bool:
         return bool(self.cleaned_data["generation"] == SYSTEM)
@@ -80,12 +88,13 @@ class CreateKey(_ValueForm):
 
 
 class RotateKey(_ValueForm):
-    """`overlap` is asked for only where a caller presents the key."""
+    """`overlap` is asked for only where a caller presents the key. `lock_version` is the version that the rotation is to replace."""
 
     overlap = OverlapField()
 
-    def __init__(self, *args: Any, inbound: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, key: Key, inbound: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial["lock_version"] = key.version
         if not inbound:
             del self.fields["overlap"]
 

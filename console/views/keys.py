@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.keys import Facts, Impact, Places, rows
-from console.forms.base import REPEATED, TRIMMED, Entered
+from console.forms.base import DRESSED, REPEATED, TRIMMED, Entered
 from console.forms.confirm import Confirm, TypedName
 from console.forms.keys import CreateKey, EditKey, RotateKey
 from console.middleware import allows
@@ -140,7 +140,7 @@ def edit(request: ConsoleRequest, name: str) -> HttpResponse:
 def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
     key = _find(request, name)
     census = Census.of(key)
-    form = RotateKey(request.POST or None, inbound=bool(census.inbound))
+    form = RotateKey(request.POST or None, key=key, inbound=bool(census.inbound))
     if form.is_valid():
         entered = form.new_value()
         try:
@@ -149,6 +149,7 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
                     entered.value,
                     form.overlap_hours,
                     by=request.actor,
+                    replaces=form.cleaned_data["lock_version"],
                     once=form.token,
                     generated=form.generated,
                     trimmed=entered.trimmed,
@@ -156,6 +157,8 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
             )
         except AlreadyDone as done:
             return _repeated(request, done, generated=form.generated)
+        if form.current:
+            form.resume(key.version)
         if version:
             notice = now("Key %(name)s was rotated to v%(number)d.") % {"name": key.name, "number": version.number}
             return _saved(request, key, notice, form, entered)
@@ -245,8 +248,8 @@ def _saved(request: ConsoleRequest, key: Key, notice: str, form: CreateKey | Rot
     """To the key's page, or where a value was made, to the one answer that shows it."""
     back = _to(request, "key-detail", key.name)
     if not form.generated:
-        dropped = str(TRIMMED) if entered.trimmed else ""
-        return see_other(request, back, notice=f"{notice} {dropped}".strip())
+        dropped, doubt = str(TRIMMED) if entered.trimmed else "", str(DRESSED) if entered.dressed else ""
+        return see_other(request, back, notice=" ".join(filter(None, [notice, dropped, doubt])), tone="info" if doubt else "ok")
     response = page(request, "keys/once.html", {"key": key, "title": notice, "value": shown_once(entered.value), "back": back})
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -134,17 +134,21 @@ class Key(models.Model):
         overlap_hours: int = 0,
         *,
         by: Actor,
+        replaces: int | None = None,
         once: UUID | None = None,
         generated: bool = False,
         trimmed: bool = False,
     ) -> KeyVersion:
         """The value becomes the current version; where callers present this key, the previous one stays accepted for the overlap.
 
-        Raises Invalid when a holder could not use the value, and when it is the one in use already.
+        `replaces` is the version that whoever rotates saw as the current one. Raises StaleEdit when another is by now, and Invalid when a
+        holder could not use the value, or it is the one in use already.
         """
         with deed(by, "key.rotate", self, once=once) as entry:
             self._lock()
             previous = self.version
+            if replaces not in (None, previous):
+                raise StaleEdit({"version": previous, "rotated_at": self.rotated_at, "rotated_by": self.rotated_by})
             version = self._rotate(value, overlap_hours, by)
             entry.stamp(self)
             entry.facts = {

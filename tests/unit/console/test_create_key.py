@@ -53,6 +53,27 @@ def test_htmx_is_led_there_too(region: Region) -> None:
     assert '"path": "/local/keys/openai_prod/"' in answer.headers["HX-Location"]
 
 
+@pytest.mark.parametrize("value", ["Bearer sk-0123456789abcdef", '"sk-0123456789abcdef"', "OPENAI_API_KEY=sk-0123456789", "'quoted' \n"])
+def test_a_value_that_looks_like_more_than_the_value_is_asked_about(region: Region, value: str) -> None:
+    client = cast.client("kim")
+    client.post(NEW, given(value=value))
+    page = client.get("/local/keys/openai_prod/")
+    assert "If that is no part of it, rotate the key." in text(page)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["sk-0123456789abcdef==", '{"type": "service_account"}', "bearer_of_news", "x=1", "it's"])
+def test_other_values_are_taken_as_they_are(region: Region, value: str) -> None:
+    client = cast.client("kim")
+    client.post(NEW, given(value=value))
+    assert "If that is no part of it" not in text(client.get("/local/keys/openai_prod/"))  # type: ignore[arg-type]
+
+
+def test_a_reference_is_no_value(region: Region) -> None:
+    answer = post(NEW, given(value="$ref{other}"), status=422)
+    assert "This looks like a reference to a key." in text(answer)
+    assert not Key.objects.exists()
+
+
 def test_a_dropped_line_end_is_said(region: Region) -> None:
     client = cast.client("kim")
     client.post(NEW, given(value="a value with a line end\r\n"))

@@ -112,6 +112,26 @@ def test_the_problems_of_other_keys_are_theirs(region: Region, key: Key) -> None
     assert "not served" not in text(get("/local/keys/other/"))
 
 
+def test_a_disabled_key_is_nowhere_called_in_effect_and_can_be_enabled_from_its_page(region: Region, key: Key) -> None:
+    cast.service(cast.instance(region), "chat", keys=[key])
+    ControlPlane.beat()
+    key.disable(by=cast.SETUP)
+    node(region)
+    page = get(ONE, "kim")
+    assert "Not served: disabled" in text(page)
+    assert "In effect on" not in text(page)
+    assert f'href="{ONE}enable/">Enable it' in markup(page)
+    assert "Enable it" not in text(get(ONE, "vera"))
+    assert "Not served" in text(get("/local/keys/"))
+
+
+def test_a_key_that_was_just_enabled_is_on_its_way_and_no_trouble(region: Region, key: Key) -> None:
+    """The control plane takes its word about the disabled key back only with the next publication."""
+    service = cast.service(cast.instance(region), "chat", keys=[key])
+    Problem.rewrite(region.pk, [("ai_service", service.pk, "api_keys[0]", "disabled")])
+    assert "not served" not in text(get(ONE))
+
+
 def test_a_disabled_key_says_so_at_once(region: Region) -> None:
     key = cast.key(region, "one")
     cast.service(cast.instance(region), keys=[key])

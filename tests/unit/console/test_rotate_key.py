@@ -52,7 +52,7 @@ def test_it_says_what_changes_and_for_whom(region: Region, key: Key) -> None:
         Node.join(instance, "node", "127.0.0.1", 9000, by=cast.SETUP)
     page = text(get(ROTATE))
     assert "5 holders switch to v2 1 node on 1 instance" in page
-    assert "chat-0 , chat-1 , chat-2 and 2 more send v2 to their back ends. No action needed" in page
+    assert "chat-0 , chat-1 , chat-2 and 2 more send v2 to their back ends. Callers need do nothing" in page
     assert "must switch" not in page
     cast.consumer(region, "acme", bound_to=key)
     page = text(get(ROTATE))
@@ -126,4 +126,32 @@ def test_what_is_not_there_and_what_may_not_be_seen_look_alike(region: Region) -
     cast.key(Region.create("eu", "Europe", by=cast.SETUP), "openai_prod")
     assert text(get(ROTATE, status=404)) == text(get("/local/keys/nothing/rotate/", status=404))
     post(ROTATE, given(), status=404)
+    assert Key.objects.get().version == 1
+
+
+def test_a_rotation_that_another_one_overtook_is_not_done(key: Key) -> None:
+    """Two people, one leak: the second is told that the value they meant to replace is gone already."""
+    form = get(ROTATE)
+    assert 'name="lock_version" value="1"' in markup(form)
+    key.rotate(cast.value(), by=cast.actor("kim"))
+    answer = post(ROTATE, given(lock_version="1"), status=409)
+    assert "v2 is current by now kim rotated this key" in text(answer)
+    assert 'name="lock_version" value="2"' in markup(answer)
+    assert "Rotate to v3" in text(answer)
+    assert_silent(answer, CANARY)
+    assert Key.objects.get().version == 2
+    post(ROTATE, given(lock_version="2"), status=303)
+    assert Key.objects.get().version == 3
+
+
+def test_where_services_send_the_key_a_generated_value_is_warned_of(region: Region, key: Key) -> None:
+    told = "A supplier refuses a value that it did not issue."
+    assert told not in text(get(ROTATE))
+    cast.service(cast.instance(region), "chat", keys=[key])
+    assert told in text(get(ROTATE))
+
+
+def test_a_reference_is_no_value(key: Key) -> None:
+    answer = post(ROTATE, given(value="$ref{team_a}"), status=422)
+    assert "This looks like a reference to a key." in text(answer)
     assert Key.objects.get().version == 1
