@@ -9,13 +9,16 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests import cast
 
 Visit = Callable[..., Page]
+PATIENCE = 20_000  # ms until something that was to happen counts as failed; a machine that is busy elsewhere needs more than 5 seconds
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +84,7 @@ def visit(browser: Browser, live_server: LiveServer, watch: Watch) -> Iterator[V
             client.force_login(cast.person(as_), backend=settings.AUTHENTICATION_BACKENDS[0])
             context.add_cookies([{"name": name, "value": cookie.value, "url": live_server.url} for name, cookie in client.cookies.items()])
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         watch.on(page)
         page.goto(path)
         return page

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from secrets_app.errors import NotAllowed
 from secrets_app.models import AuditEntry, Region
 from tests import cast
-from tests.flows.browser import LOOKS, problems
+from tests.flows.browser import problems
 from tests.flows.conftest import Visit, Watch
 
 pytestmark = pytest.mark.browser
@@ -79,21 +79,14 @@ def test_a_filter_that_cannot_be_read_is_said_and_takes_the_focus(visit: Visit, 
     expect(page).to_have_title("Error: Audit log · Latchkey")
 
 
-@pytest.mark.parametrize(("theme", "width"), LOOKS)
-def test_axe_finds_nothing(visit: Visit, watch: Watch, region: Region, theme: str, width: int) -> None:
+def test_axe_finds_nothing(visit: Visit, watch: Watch, region: Region) -> None:
     watch.allow("422", "does not conform")
     for path in ("/audit/", "/audit/?actor=nobody", "/audit/?since=yesterday", f"/audit/{AuditEntry.objects.latest('seq').seq}/"):
-        page = visit(path, as_="audrey", theme=theme, width=width)
+        page = visit(path, as_="audrey")
         assert problems(page) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
-    page = visit("/audit/", as_="audrey", theme=theme, width=width)
+    page = visit("/audit/", as_="audrey")
     page.get_by_text("Chained", exact=True).click()
     assert problems(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    box = page.locator(".chain .menu-list").bounding_box()
-    assert box
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= width
     page.keyboard.press("Escape")
     page.goto("/audit/")
     page.get_by_role("link", name="kim rotated key openai_prod").click()

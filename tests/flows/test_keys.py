@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from gateway.models import ControlPlane, Node
 from secrets_app.models import AuditHead, Key, Region
 from tests import cast
-from tests.flows.browser import LOOKS, focused, generation, open_panel, path_of, problems
+from tests.flows.browser import focused, generation, open_panel, path_of, problems
 from tests.flows.conftest import Visit, Watch
 
 pytestmark = pytest.mark.browser
@@ -240,7 +240,7 @@ def test_the_page_follows_a_change_until_it_is_in_effect(visit: Visit, region: R
     page = visit("/local/keys/openai_prod/")
     expect(page.get_by_text("Not delivered yet").first).to_be_visible()
     Node.objects.update(in_effect_seq=AuditHead.objects.get().seq)
-    expect(page.get_by_text("In effect on 1 of 1 node")).to_be_visible(timeout=8_000)
+    expect(page.get_by_text("In effect on 1 of 1 node")).to_be_visible()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(2_500)
@@ -292,22 +292,19 @@ PAGES = [
 PANELS = ["/local/keys/new/", "/local/keys/openai_prod/references/", "/local/keys/partner_acme/rotate/", "/local/keys/openai_prod/delete/"]
 
 
-@pytest.mark.parametrize(("theme", "width"), LOOKS)
-def test_nothing_is_in_the_way_of_anybody(visit: Visit, region: Region, theme: str, width: int) -> None:
-    page = visit("/local/keys/", theme=theme, width=width)
+def test_nothing_is_in_the_way_of_anybody(visit: Visit, region: Region) -> None:
+    page = visit("/local/keys/")
     for path in PAGES:
         page.goto(path)
         assert problems(page) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     for path in PANELS:
         page.goto("/local/keys/")
         page.evaluate("url => htmx.ajax('GET', url, {target: '#panel'})", path)
         expect(page.get_by_role("dialog")).to_be_visible()
         assert problems(page) == [], f"panel {path}"
     page.goto("/local/keys/")
-    if width > 800:
-        page.get_by_label("Actions for spare").click()
-        assert problems(page) == [], "menu"
+    page.get_by_label("Actions for spare").click()
+    assert problems(page) == [], "menu"
 
 
 def test_wrong_forms_are_told_to_everybody(visit: Visit, region: Region, watch: Watch) -> None:

@@ -5,21 +5,19 @@ from playwright.sync_api import expect
 
 from secrets_app.models import User
 from tests import cast
-from tests.flows.browser import LOOKS, open_panel, path_of, problems
+from tests.flows.browser import lost_by_tab, open_panel, path_of, problems
 from tests.flows.conftest import Visit, Watch
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize(("theme", "width"), LOOKS)
-def test_axe_finds_nothing_on_the_page(visit: Visit, theme: str, width: int) -> None:
-    assert problems(visit("/styleguide/", theme=theme, width=width)) == []
+def test_axe_finds_nothing_on_the_page(visit: Visit) -> None:
+    assert problems(visit("/styleguide/")) == []
 
 
-@pytest.mark.parametrize(("theme", "width"), LOOKS)
-def test_axe_finds_nothing_in_panels_lists_and_menus(visit: Visit, watch: Watch, theme: str, width: int) -> None:
+def test_axe_finds_nothing_in_panels_lists_and_menus(visit: Visit, watch: Watch) -> None:
     watch.allow("422")
-    page = visit("/styleguide/", theme=theme, width=width)
+    page = visit("/styleguide/")
     open_panel(page, "Create consumer")
     combo = page.get_by_role("dialog").get_by_role("combobox", name="Bind Key")
     combo.fill("open")
@@ -40,10 +38,9 @@ def test_axe_finds_nothing_in_panels_lists_and_menus(visit: Visit, watch: Watch,
             page.get_by_label("I have stored it").check()
 
 
-@pytest.mark.parametrize(("theme", "width"), LOOKS)
-def test_axe_finds_nothing_on_the_way_in_and_on_errors(visit: Visit, watch: Watch, theme: str, width: int) -> None:
+def test_axe_finds_nothing_on_the_way_in_and_on_errors(visit: Visit, watch: Watch) -> None:
     watch.allow("404 (Not Found)")
-    page = visit("/sign-in/", as_="", theme=theme, width=width)
+    page = visit("/sign-in/", as_="")
     assert problems(page) == []
     page.goto("/nothing-is-here")
     assert problems(page) == []
@@ -99,19 +96,7 @@ def test_the_theme_is_the_user_s_own(visit: Visit) -> None:
 
 def test_a_walk_by_tab_is_always_seen(visit: Visit) -> None:
     page = visit("/styleguide/")
-    hidden = []
-    for _step in range(60):
-        page.keyboard.press("Tab")
-        seen = page.evaluate("""() => {
-            const at = document.activeElement, box = at.getBoundingClientRect(), shown = at.closest('label') || at;
-            const ring = [at, shown].map((one) => getComputedStyle(one))
-                .some((style) => parseFloat(style.outlineWidth) >= 2 && style.outlineStyle !== 'none');
-            const top = document.elementFromPoint(box.x + box.width / 2, box.y + Math.min(box.height / 2, 12));
-            return [ring && !!top && (at.contains(top) || shown.contains(top) || top.contains(at)), at.outerHTML.slice(0, 100)];
-        }""")
-        if not seen[0]:
-            hidden.append(seen[1])
-    assert hidden == []
+    assert lost_by_tab(page) == []
 
 
 # ── Navigation ──
