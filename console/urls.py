@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
 
-from console.views import account, audit, consumers, health, instances, keys, overview, services, settings, styleguide
+from console.views import account, audit, consumers, health, instances, keys, mcp, overview, services, settings, styleguide
 from console.views.stylesheet import stylesheet
 
 
@@ -15,6 +15,11 @@ class KeyName(StringConverter):
     regex = "[A-Za-z0-9_]{1,64}"
 
 
+class McpName(StringConverter):
+    regex = "[a-z0-9][a-z0-9.-]{0,63}"
+
+
+register_converter(McpName, "mcp")
 register_converter(RegionName, "region")
 register_converter(KeyName, "key")
 
@@ -68,6 +73,17 @@ in_a_region: list[URLPattern | URLResolver] = [
     ),
     path("instances/<slug:ref>/services/<slug:name>/authorize/", services.authorize, name="service-authorize"),
     path("instances/<slug:ref>/services/<slug:name>/revoke/<slug:consumer>/", services.revoke, name="service-revoke"),
+    path("instances/<slug:ref>/mcp/", mcp.list_, name="mcp-list"),
+    path("instances/<slug:ref>/mcp/new/", mcp.create, name="mcp-create"),
+    path("instances/<slug:ref>/mcp/new/preview/", mcp.preview, name="mcp-preview"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/", mcp.detail, name="mcp-detail"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/edit/", mcp.edit, name="mcp-edit"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/delete/", mcp.delete, name="mcp-delete"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/backend-auth/", mcp.configure_backend_auth, name="mcp-configure-backend-auth"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/open/", mcp.open_, name="mcp-open"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/require-authentication/", mcp.require_authentication, name="mcp-require-authentication"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/authorize/", mcp.authorize, name="mcp-authorize"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/revoke/<slug:consumer>/", mcp.revoke, name="mcp-revoke"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -7,21 +7,25 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
-from console.facts.services import ServiceFacts, service_rows, shared_keys
+from console.facts.services import ServiceFacts, service_rows
 from console.forms.base import REPEATED, TRIMMED
-from console.forms.confirm import Confirm, TypedName
-from console.forms.services import AuthorizeConsumers, CreateService, EditService
+from console.forms.services import CreateService, EditService
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
+from console.views.callers import (
+    authorize_consumers,
+    delete_service,
+    revoke_authorization,
+    turn_off_authentication,
+    turn_on_authentication,
+)
 from console.views.instances import frame
 from gateway.delivery import Delivery
-from gateway.models import AiService, Consumer, Instance, NewKeys, Service
+from gateway.models import AiService, Instance, NewKeys, Service
 from gateway.models.consumer import REFERENCE
 from secrets_app.errors import AlreadyDone
-
-CANDIDATES = 50  # consumers offered at a time; a search finds the others
 
 
 @allows("service.view")
@@ -140,81 +144,32 @@ def key_row(request: ConsoleRequest, ref: str) -> HttpResponse:
 
 @allows("service.open")
 def open_(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
-    service = _service(request, ref, name)
-    form = Confirm(posted(request))
-    if form.is_valid() and form.did(lambda: service.open(by=request.actor)):
-        notice = now("Consumer authentication of %(name)s is off: anybody may call it.") % {"name": name}
-        return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
-    context = {"submit": now("Turn off"), "danger": True} | _question(request, service, form)
-    return page(request, "services/open.html", context, status=form.status)
+    return turn_off_authentication(request, _service(request, ref, name))
 
 
 @allows("service.require_authentication")
 def require_authentication(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
-    service = _service(request, ref, name)
-    form = Confirm(posted(request))
-    if form.is_valid() and form.did(lambda: service.require_authentication(by=request.actor)):
-        notice = now("Consumer authentication of %(name)s is on.") % {"name": name}
-        return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
-    context = {"submit": now("Turn on")} | _question(request, service, form)
-    return page(request, "services/require_authentication.html", context, status=form.status)
+    return turn_on_authentication(request, _service(request, ref, name))
 
 
 @allows("service.authorize")
 def authorize(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
-    service = _service(request, ref, name)
-    free = Consumer.visible_to(request.actor, request.region).exclude(authorizations__service=service)
-    form = AuthorizeConsumers(posted(request))
-    if "search" not in request.POST and form.is_valid() and form.did(lambda: service.authorize(form.names(free), by=request.actor)):
-        return see_other(request, _to(request, "service-detail", ref, name), notice=now("Authorized on %(name)s.") % {"name": name})
-    found = list(free.matching(form.typed).exclude(name__in=form.ticked).order_by("name")[: CANDIDATES + 1])
-    context = {
-        "form": form,
-        "service": service,
-        "ticked": free.filter(name__in=form.ticked).order_by("name"),
-        "found": found[:CANDIDATES],
-        "more": len(found) > CANDIDATES,
-        "submit": now("Authorize"),
-        "back": _to(request, "service-detail", ref, name),
-    }
-    return page(request, "services/authorize.html", context, status=form.status)
+    return authorize_consumers(request, _service(request, ref, name))
 
 
 @allows("service.revoke")
 def revoke(request: ConsoleRequest, ref: str, name: str, consumer: str) -> HttpResponse:
-    service = _service(request, ref, name)
-    who = Consumer.visible_to(request.actor, request.region).find(consumer)
-    form = Confirm(posted(request))
-    if form.is_valid() and form.did(lambda: service.revoke(who, by=request.actor)):
-        notice = now("%(consumer)s may no longer call %(service)s.") % {"consumer": who.name, "service": name}
-        return see_other(request, _to(request, "service-detail", ref, name), notice=notice)
-    context = {"submit": now("Revoke"), "danger": True, "consumer": who} | _question(request, service, form)
-    return page(request, "services/revoke.html", context, status=form.status)
+    return revoke_authorization(request, _service(request, ref, name), consumer)
 
 
 @allows("service.delete")
 def delete(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
-    service = _service(request, ref, name)
-    form = TypedName(posted(request), name=service.name)
-    if form.is_valid() and form.did(lambda: service.delete(by=request.actor)):
-        return see_other(request, _to(request, "service-list", ref), notice=now("Service %(name)s was deleted.") % {"name": name})
-    context = {"submit": now("Delete service"), "danger": True, "keys": shared_keys(service)} | _question(request, service, form)
-    return page(request, "services/delete.html", context, status=form.status)
+    return delete_service(request, _service(request, ref, name))
 
 
 def _asked_for(request: ConsoleRequest) -> dict[str, Any]:
     """A link from a key's page names the key."""
     return {"key_0": request.GET["key"][:64], "generation": REFERENCE} if "key" in request.GET else {}
-
-
-def _question(request: ConsoleRequest, service: Service, form: Confirm | TypedName) -> dict[str, Any]:
-    return {
-        "form": form,
-        "service": service,
-        "consumers": service.authorizations.count(),
-        "size": "decision",
-        "back": _to(request, "service-detail", service.instance.ref, service.name),
-    }
 
 
 def _reshapes(request: ConsoleRequest) -> bool:

@@ -131,6 +131,11 @@ class Service(Noun):
         return self.instance.audit_region
 
     @property
+    def stem(self) -> str:
+        """Of its permissions and of its pages' names: "service" or "mcp"."""
+        return self.rights.view.partition(".")[0]
+
+    @property
     def supplier_label(self) -> str:
         """What it leads to, in a word or two."""
         raise NotImplementedError

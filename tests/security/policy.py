@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from gateway.models import Consumer, Service
+from gateway.models import Consumer, McpService, Service
 from secrets_app.models import Key
 from tests.security.world import World
 
@@ -66,6 +66,8 @@ def _says(**fields: str) -> Body:
 
 _CONSUMER = {"method": "api_key", "source_kind": "bearer", "header": "x-api-key", "parameter": "api_key", "description": "posted"}
 _SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://llm.example.com/v1", "generation": "custom"}
+
+_MCP = {"address": "https://tools.example.com", "transport": "streamable-http", "path": "/mcp"}
 
 ROWS: dict[str, Row] = {
     "home": Row(ALL),
@@ -147,5 +149,33 @@ ROWS: dict[str, Row] = {
     "service-require-authentication": Row(WIRING, _service("open-house"), _says(), "service.require_authentication"),
     "service-authorize": Row(WIRING, _service("chat"), _says(consumers="newcomer"), "service.authorize"),
     "service-revoke": Row(WIRING, _service("chat", consumer="acme"), _says(), "service.revoke"),
+    #
+    "mcp-list": Row(NOUNS, _in_gateway),
+    "mcp-preview": Row(WIRING, _in_gateway),
+    "mcp-create": Row(WIRING, _in_gateway, _says(name="posted", consumer_authentication="on", **_MCP), "mcp.create"),
+    "mcp-detail": Row(NOUNS, _service("tools")),
+    "mcp-edit": Row(
+        WIRING, _service("tools"), lambda world: {"lock_version": world.lock(McpService, "tools"), **_MCP} | _once(), "mcp.edit"
+    ),
+    "mcp-configure-backend-auth": Row(
+        WIRING,
+        _service("tools"),
+        lambda world: (
+            {
+                "lock_version": world.lock(McpService, "tools"),
+                "enabled": "on",
+                "header": "x-posted",
+                "generation": "custom",
+                "value": "a value that was posted",
+            }
+            | _once()
+        ),
+        "mcp.configure_backend_auth",
+    ),
+    "mcp-delete": Row(WIRING, _service("tools"), _says(confirm="tools"), "mcp.delete"),
+    "mcp-open": Row(WIRING, _service("tools"), _says(), "mcp.open"),
+    "mcp-require-authentication": Row(WIRING, _service("open-tools"), _says(), "mcp.require_authentication"),
+    "mcp-authorize": Row(WIRING, _service("tools"), _says(consumers="newcomer"), "mcp.authorize"),
+    "mcp-revoke": Row(WIRING, _service("tools", consumer="acme"), _says(), "mcp.revoke"),
 }
 WRITING = {name: row for name, row in ROWS.items() if row.body}

@@ -44,7 +44,11 @@ class World:
         cast.consumer(region, "newcomer")
         cast.consumer(region, "asleep", enabled=False)
         Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
+        tools = cast.mcp(gateway, "tools", key=cast.key(region, "tools"))
+        cast.mcp(gateway, "open-tools").open(by=cast.SETUP)
+        cast.mcp(foreign, "foreign")
         chat.authorize(["acme"], by=cast.SETUP)
+        tools.authorize(["acme"], by=cast.SETUP)
         return cls(region, abroad, gateway, empty, foreign)
 
     def lock(self, kind: type[Key] | type[Consumer] | type[Service], name: str) -> str:
@@ -52,7 +56,7 @@ class World:
         return str(kind._default_manager.get(name=name, **self._in_region(kind)).lock_version)
 
     def _in_region(self, kind: type) -> dict[str, object]:
-        return {"instance": self.gateway} if kind is Service else {"region": self.region}
+        return {"instance": self.gateway} if issubclass(kind, Service) else {"region": self.region}
 
 
 def fingerprint() -> str:
