@@ -15,6 +15,10 @@ ROUTES = "gateway"
 # Filters are found by these names in every route's own configuration.
 KEY_AUTH = "envoy.filters.http.api_key_auth"
 CUT_PARAMETERS = "envoy.filters.http.lua"
+CORS = "envoy.filters.http.cors"
+RATE_LIMIT = "latchkey.plugins.rate_limit"
+# Chains of plugins, in the order in which a request meets them: up to the rate limit, up to the consumers' own keys, and after those.
+FIRST_PLUGINS, ENTRY_PLUGINS, LAST_PLUGINS = "latchkey.plugins.first", "latchkey.plugins.entry", "latchkey.plugins.last"
 UPSTREAM_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 # A node's own start-up configuration holds this secret: where its machine keeps the public certificate authorities.
@@ -22,6 +26,11 @@ SYSTEM_CA = "system_ca"
 
 IDENTITY_HEADER = "x-latchkey-consumer"  # from the authentication filter to the access log, and no further
 METADATA = "latchkey"
+
+# Whom a plugin let in: to the access log, and as the documented header to the back end. A caller's own header of that name is dropped.
+CALLER_HEADER = "x-latchkey-caller"
+NAME_HEADER = "x-mse-consumer"
+PRIVATE_HEADER = "x-latchkey-secret-"  # with a number: a value on its way to the script that takes it away
 
 # Says which gateways a request has passed (RFC 8586). Unlike a header of our own, others on the way know that they must let it stand,
 # and unlike Via no server answers differently for its sake.
@@ -53,6 +62,11 @@ def cluster_name(service: "Service", use: "Use | None") -> str:
 def secret_name(key_id: UUID, prefix: str) -> str:
     """One secret for each form in which a key is sent, whatever the number of services that send it so."""
     return f"{key_id}/{prefix}"
+
+
+def callee_name(rule_id: int) -> str:
+    """The cluster of the address that a rule calls."""
+    return f"plugin/{rule_id}"
 
 
 def credential_name(consumer: str, use: "Use") -> str:

@@ -15,13 +15,12 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, ApiKeyAuthPerRoute, KeySource
-from envoy.extensions.filters.http.credential_injector.v3.credential_injector_pb2 import CredentialInjector
-from envoy.extensions.http.injected_credentials.generic.v3.generic_pb2 import Generic
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, Secret
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.any_pb2 import Any
 
 from gateway.compile.parameters import cut_by
+from gateway.compile.used import Used, plugins_of, secret_of
 from gateway.compile.values import header_safe
 from gateway.names import CUT_PARAMETERS, KEY_AUTH, UPSTREAM_OPTIONS
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
@@ -90,11 +89,15 @@ class Snapshot:
     def _check_routes(self, resource: Resource, *, trusted: bool) -> None:
         table = RouteConfiguration.FromString(resource.body.value)
         for route in (route for host in table.virtual_hosts for route in host.routes):
-            for name in _clusters_of(route):
+            used = plugins_of(route)
+            for name in (*_clusters_of(route), *used.clusters):
                 if name not in self[CLUSTER]:
                     raise SnapshotRefused(f"Route {route.name} leads to the cluster {name}, which does not exist.")
+            for name in used.secrets:
+                if name not in self[SECRET]:
+                    raise SnapshotRefused(f"A plugin of the route {route.name} refers to the secret {name}, which does not exist.")
             if not trusted:
-                _check_callers(route)
+                _check_callers(route, used)
 
     def _check_cluster(self, resource: Resource) -> None:
         cluster = Cluster.FromString(resource.body.value)
@@ -125,12 +128,10 @@ def _clusters_of(route: Route) -> list[str]:
 
 def _secrets_of(options: HttpProtocolOptions) -> Iterator[str]:
     for http_filter in options.http_filters:
-        if http_filter.typed_config.Is(CredentialInjector.DESCRIPTOR):
-            injector = CredentialInjector.FromString(http_filter.typed_config.value)
-            yield Generic.FromString(injector.credential.typed_config.value).credential.name
+        yield from secret_of(http_filter.typed_config)
 
 
-def _check_callers(route: Route) -> None:
+def _check_callers(route: Route, plugins: Used) -> None:
     """Each route says for itself who may call it. What it left unsaid would be open: an empty list of clients admits all of them."""
     config = route.typed_per_filter_config.get(KEY_AUTH)
     if config is None or not (config.Is(ApiKeyAuthPerRoute.DESCRIPTOR) or _is_off(config)):
@@ -140,15 +141,20 @@ def _check_callers(route: Route) -> None:
         raise SnapshotRefused(f"Route {route.name} would not say who calls.")
     if rules and not rules.allowed_clients and not route.HasField("direct_response"):
         raise SnapshotRefused(f"Route {route.name} would admit every consumer.")
-    if route.HasField("route") and not _takes_away(route, rules.key_sources if rules else ()):
+    for accepted in plugins.accepting:
+        _check_list(accepted, f"A plugin of the route {route.name}: ")
+    sources = [*(rules.key_sources if rules else ()), *(source for accepted in plugins.accepting for source in accepted.key_sources)]
+    vouched = {"authorization"} if plugins.takes_tokens and not rules else set()
+    if route.HasField("route") and not _takes_away(route, sources, plugins.removed | vouched):
         raise SnapshotRefused(f"Route {route.name} would send callers' keys on to the back end.")
 
 
-def _takes_away(route: Route, sources: Iterable[KeySource]) -> bool:
+def _takes_away(route: Route, sources: Iterable[KeySource], removed: frozenset[str]) -> bool:
     """A route takes away what it finds in any place where it looks. Envoy's own hiding takes one key, and a caller may show several."""
     headers = {"authorization"} | {source.header for source in sources if source.header}
     parameters = {source.query for source in sources if source.query}
-    return headers <= set(route.request_headers_to_remove) and parameters <= cut_by(route.typed_per_filter_config.get(CUT_PARAMETERS))
+    cut = cut_by(route.typed_per_filter_config.get(CUT_PARAMETERS))
+    return headers <= removed.union(route.request_headers_to_remove) and parameters <= cut
 
 
 def _is_off(config: Any) -> bool:
@@ -157,14 +163,19 @@ def _is_off(config: Any) -> bool:
 
 def _check_credentials(resource: Resource) -> None:
     extension = TypedExtensionConfig.FromString(resource.body.value)
-    if not extension.typed_config.Is(ApiKeyAuth.DESCRIPTOR):
-        return
+    if extension.typed_config.Is(ApiKeyAuth.DESCRIPTOR):
+        _check_list(ApiKeyAuth.FromString(extension.typed_config.value), "")
+
+
+def _check_list(accepted: ApiKeyAuth, where: str) -> None:
     owners: dict[str, str] = {}
-    for credential in ApiKeyAuth.FromString(extension.typed_config.value).credentials:
+    for credential in accepted.credentials:
         if not credential.client or not header_safe(credential.key.encode()):
-            raise SnapshotRefused(f"The credential {credential.client or 'without a name'} is one that Envoy would not take as it is.")
+            raise SnapshotRefused(
+                f"{where}The credential {credential.client or 'without a name'} is one that Envoy would not take as it is."
+            )
         if credential.key in owners:
-            raise SnapshotRefused(f"The credentials {owners[credential.key]} and {credential.client} are equal.")
+            raise SnapshotRefused(f"{where}The credentials {owners[credential.key]} and {credential.client} are equal.")
         owners[credential.key] = credential.client
 
 

@@ -14,13 +14,14 @@ from gateway.compile.clusters import clusters
 from gateway.compile.credentials import Roll, enrol
 from gateway.compile.listeners import listener
 from gateway.compile.memo import Memo
+from gateway.compile.plugins import plugins
 from gateway.compile.problems import Problem
 from gateway.compile.routes import routes
 from gateway.compile.secrets import problems, secrets
 from gateway.compile.values import Value
 from gateway.compile.wire import packed
 from gateway.inventory import Instance, Inventory
-from gateway.names import KEY_AUTH, ROUTES
+from gateway.names import KEY_AUTH, RATE_LIMIT, ROUTES
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
 
 __all__ = ["Compiled", "Memo", "Problem", "Resources", "Value", "compile_instance", "compile_region", "listener"]
@@ -49,13 +50,14 @@ def compile_instance(instance: Instance, inventory: Inventory, values: Mapping[U
 
 
 def _compile(instance: Instance, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Compiled:
-    services = instance.services
+    services, rules = instance.services, plugins(instance, values, memo)
+    own = (cluster for service in services for cluster in clusters(service))
     return Compiled(
         resources={
-            SECRET: {secret.name: packed(secret) for secret in secrets(services, values)},
-            CLUSTER: {cluster.name: packed(cluster) for service in services for cluster in clusters(service)},
-            EXTENSION: {KEY_AUTH: roll.credentials},
-            ROUTE: {ROUTES: packed(routes(instance, roll, values, memo))},
+            SECRET: {secret.name: packed(secret) for secret in (*secrets(services, values), *rules.secrets)},
+            CLUSTER: {cluster.name: packed(cluster) for cluster in (*own, *rules.clusters)},
+            EXTENSION: {KEY_AUTH: roll.credentials, RATE_LIMIT: rules.rate_limit},
+            ROUTE: {ROUTES: packed(routes(instance, roll, rules.fittings, values, memo))},
         },
-        problems=(*roll.problems, *problems(services, values)),
+        problems=(*roll.problems, *problems(services, values), *rules.problems),
     )

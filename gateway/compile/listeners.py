@@ -6,7 +6,7 @@ from typing import Any as Message
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ExtensionFilter
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation as Mutation
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
-from envoy.config.core.v3.base_pb2 import DataSource
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
@@ -29,28 +29,52 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import BoolValue
 
+from gateway.compile.chains import chain_filter, cors_filter, rate_limit_filter
 from gateway.compile.parameters import cutting_filter
 from gateway.compile.wire import over_ads, packed, seconds
-from gateway.names import IDENTITY_HEADER, KEY_AUTH, LISTENER, METADATA, ROUTES
+from gateway.names import (
+    ENTRY_PLUGINS,
+    FIRST_PLUGINS,
+    IDENTITY_HEADER,
+    KEY_AUTH,
+    LAST_PLUGINS,
+    LISTENER,
+    METADATA,
+    NAME_HEADER,
+    ROUTES,
+)
+from gateway.plugins.rate_limit import REJECTED
 
 # Claims that only we make. Taken from a request before anything looks at it.
 _OURS = ("x-latchkey-", "x-envoy-", "x-forwarded-")
 
-# What the gateway answers itself: Envoy's name for the case, the code and the words for the caller. Without words, the route's own stay.
+# What the gateway answers itself: Envoy's name for the case, the code and the words for the caller. Without words, the answer's own
+# stay. The first case that fits is taken. Behind a caller's name that a plugin noted, a refusal is about that caller.
+_NOTED = f"metadata.filter_metadata['{METADATA}']"
+_MISSING, _UNKNOWN = "response.code_details == 'missing_api_key'", "response.code_details in ['unknown_api_key', 'unkonwn_api_key']"
+_BASIC = f"{_NOTED}['asks'] == 'basic'"
+_DIRECT = "response.code_details == 'direct_response' && response.code == "
 _ANSWERS = (
-    (
-        "response.code_details == 'missing_api_key'",
-        "missing_api_key",
-        "No API key was given. Send the key that you were given for this gateway.",
-    ),
-    ("response.code_details in ['unknown_api_key', 'unkonwn_api_key']", "invalid_api_key", "This API key is not accepted here."),
+    (f"{_MISSING} && {_BASIC}", "missing_credentials", "No user name and password were given."),
+    (f"{_UNKNOWN} && {_BASIC}", "invalid_credentials", "This user name and password are not accepted here."),
+    (_MISSING, "missing_api_key", "No API key was given. Send the key that you were given for this gateway."),
+    (_UNKNOWN, "invalid_api_key", "This API key is not accepted here."),
     ("response.code_details == 'client_not_allowed'", "not_authorized", "This API key is valid, but not for this service."),
     ("response.code_details == 'failed_to_inject_credential'", "no_provider_key", "The gateway has no usable key for this service."),
-    ("response.code_details == 'direct_response' && response.code == 403", "not_authorized", ""),
-    ("response.code_details == 'direct_response' && response.code == 404", "unknown_service", ""),
-    ("response.code_details == 'direct_response' && response.code == 405", "method_not_allowed", ""),
-    ("response.code_details == 'direct_response' && response.code == 508", "loop_detected", ""),
+    ("response.code_details.startsWith('jwt_authn_access_denied')", "invalid_token", ""),
+    (f"response.code_details.startsWith('rbac_') && {_NOTED}['name'] != ''", "not_authorized", "You may not call this service."),
+    ("response.code_details.startsWith('rbac_')", "address_not_allowed", "This service may not be called from your address."),
+    ("response.code_details == 'ext_authz_error'", "authorization_failed", "The service that decides about this request cannot be asked."),
+    (_DIRECT + "403", "not_authorized", ""),
+    (_DIRECT + "404", "unknown_service", ""),
+    (_DIRECT + "405", "method_not_allowed", ""),
+    (_DIRECT + "503", "plugin_unavailable", ""),
+    (_DIRECT + "508", "loop_detected", ""),
 )
+_TOO_MANY = "Too many requests. Try again later."
+
+# Answers of plugins that are whole as they are: they say themselves what kind of text they hold.
+_WHOLE = "response.code_details in ['lua_response', 'ext_authz_denied'] && response.headers['content-type'] != ''"
 
 # %PATH(NQ)%: a path without its query, because a query may hold a key. No header of the request is written.
 _LINE = {
@@ -62,6 +86,7 @@ _LINE = {
     "details": "%RESPONSE_CODE_DETAILS%",
     "flags": "%RESPONSE_FLAGS%",
     "consumer": f"%DYNAMIC_METADATA({METADATA}:consumer)%",
+    "caller": f"%DYNAMIC_METADATA({METADATA}:caller)%",  # whom a plugin let in
     "route": "%ROUTE_NAME%",
     "cluster": "%UPSTREAM_CLUSTER%",
     "backend": "%UPSTREAM_HOST%",
@@ -77,7 +102,17 @@ def listener(host: str, port: int, access_log: str = "/dev/stdout") -> Listener:
     manager = HttpConnectionManager(
         stat_prefix="gateway",
         rds=Rds(route_config_name=ROUTES, config_source=over_ads()),
-        http_filters=[_key_auth(), _identity_to_log(), cutting_filter(), _router()],
+        http_filters=[
+            cors_filter(),
+            chain_filter(FIRST_PLUGINS),
+            rate_limit_filter(),
+            chain_filter(ENTRY_PLUGINS),
+            _key_auth(),
+            _identity_to_log(),
+            cutting_filter(),
+            chain_filter(LAST_PLUGINS),
+            _router(),
+        ],
         access_log=[AccessLog(name="envoy.access_loggers.file", typed_config=packed(_access_log(access_log)))],
         local_reply_config=_answers(),
         early_header_mutation_extensions=[_strip_claims()],
@@ -119,7 +154,8 @@ def _router() -> HttpFilter:
 
 
 def _strip_claims() -> TypedExtensionConfig:
-    mutations = [Mutation(remove_on_match=Mutation.RemoveOnMatch(key_matcher=StringMatcher(prefix=prefix))) for prefix in _OURS]
+    claims = [StringMatcher(exact=NAME_HEADER), *(StringMatcher(prefix=prefix) for prefix in _OURS)]
+    mutations = [Mutation(remove_on_match=Mutation.RemoveOnMatch(key_matcher=claim)) for claim in claims]
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation", typed_config=packed(EarlyMutation(mutations=mutations))
     )
@@ -130,19 +166,33 @@ def _access_log(path: str) -> FileAccessLog:
 
 
 def _answers() -> LocalReplyConfig:
-    return LocalReplyConfig(
-        mappers=[_answer(condition, code, text) for condition, code, text in _ANSWERS], body_format=_error("%RESPONSE_CODE_DETAILS%")
-    )
+    """The last one is for all others. It is no default of the whole, because that would hold for the first one too."""
+    mappers = [ResponseMapper(filter=_when(_WHOLE)), *map(_too_many, reversed(REJECTED)), *(_answer(*answer) for answer in _ANSWERS)]
+    return LocalReplyConfig(mappers=[*mappers, _answer("true", "%RESPONSE_CODE_DETAILS%", "")])
 
 
 def _answer(condition: str, code: str, text: str) -> ResponseMapper:
+    mapper = ResponseMapper(filter=_when(condition), body_format_override=_error(code))
+    if text:
+        mapper.body.inline_string = text
+    if condition.startswith((_MISSING, _UNKNOWN)):
+        # What a caller has to bring (RFC 9110, 11.6.1), as the plugin that asks for it noted; without one there is no such header.
+        challenge = HeaderValue(key="www-authenticate", value=f"%DYNAMIC_METADATA({METADATA}:challenge)%")
+        mapper.headers_to_add.append(HeaderValueOption(header=challenge))
+    return mapper
+
+
+def _too_many(status: int) -> ResponseMapper:
+    """The filter knows one status for all routes; a rule that wants another notes it."""
+    noted = "" if status == REJECTED[0] else f" && {_NOTED}['rejected'] == '{status}'"
+    mapper = _answer(f"response.code_details == 'local_rate_limited'{noted}", "rate_limited", _TOO_MANY)
+    mapper.status_code.value = status
+    return mapper
+
+
+def _when(condition: str) -> AccessLogFilter:
     expression = packed(ExpressionFilter(expression=condition))
-    extension = ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=expression)
-    return ResponseMapper(
-        filter=AccessLogFilter(extension_filter=extension),
-        body=DataSource(inline_string=text) if text else None,
-        body_format_override=_error(code),
-    )
+    return AccessLogFilter(extension_filter=ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=expression))
 
 
 def _error(code: str) -> SubstitutionFormatString:

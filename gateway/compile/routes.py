@@ -21,23 +21,37 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from gateway.compile.chains import chained, removal
 from gateway.compile.credentials import Roll, forwarding, in_order, key_sources
 from gateway.compile.memo import Memo
 from gateway.compile.parameters import cutting
+from gateway.compile.plugins import Fitting
 from gateway.compile.secrets import problem_of
 from gateway.compile.values import Value
 from gateway.compile.ways import Way, ways
 from gateway.compile.wire import authority, literal_header, packed
 from gateway.inventory import Instance, Service
-from gateway.names import CUT_PARAMETERS, IDENTITY_HEADER, KEY_AUTH, LOOP_HEADER, ROUTES, client_names, cluster_name, loop_mark, route_name
+from gateway.names import (
+    CALLER_HEADER,
+    CUT_PARAMETERS,
+    IDENTITY_HEADER,
+    KEY_AUTH,
+    LAST_PLUGINS,
+    LOOP_HEADER,
+    ROUTES,
+    client_names,
+    cluster_name,
+    loop_mark,
+    route_name,
+)
 from gateway.sources import Source
 
-# A caller's credentials of any usual kind, whether this region looks at them or not, and what the gateway itself knows of the caller.
-_NEVER_FORWARDED = frozenset(
+# A caller's credentials of any usual kind, whether this region looks at them or not; and what the gateway itself knows of the caller.
+_CREDENTIALS = frozenset({"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key", "x-goog-api-key"})
+_OUR_KNOWLEDGE = frozenset(
     {
-        "api-key", "authorization", "cookie", "proxy-authorization", "x-api-key", "x-goog-api-key",
         "forwarded", "x-forwarded-client-cert", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
-        "x-envoy-external-address", "x-envoy-internal", "x-request-id", IDENTITY_HEADER,
+        "x-envoy-external-address", "x-envoy-internal", "x-request-id", IDENTITY_HEADER, CALLER_HEADER,
     }
 )  # fmt: skip
 
@@ -49,12 +63,19 @@ _NO_METHOD = f"This gateway forwards {', '.join(_METHODS)} and no other method."
 _LOOP = "This request has come back to the gateway that sent it on: the address of a service leads here."
 _UNKNOWN = "There is no service at this address. They answer at /ai/<name>/, /agents/<name>/ and /mcp-servers/<name>/."
 _NOBODY = "No consumer is authorized to call this service yet."
+_BROKEN = "A plugin of this service cannot work: its rule or a key that it needs is not usable."
+
+_UNTOUCHED = Fitting()
 
 
-def routes(instance: Instance, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
-    """Depends on no version of a key: a rotation leaves every byte as it is."""
+def routes(instance: Instance, roll: Roll, fittings: Mapping[int, Fitting], values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
+    """Depends on no version of a key but those that plugins let callers in with: any other rotation leaves every byte as it is."""
     mark = loop_mark(instance)
-    services = (_route(service, way, roll, values, memo) for service in instance.services for way in ways(service))
+    services = (
+        _route(service, way, roll, fittings.get(service.id, _UNTOUCHED), values, memo)
+        for service in instance.services
+        for way in ways(service)
+    )
     host = VirtualHost(name=ROUTES, domains=["*"], routes=[_round_trip(mark), _other_method(), *services, _nothing_here()])
     host.request_headers_to_add.append(literal_header(LOOP_HEADER, mark, HeaderValueOption.APPEND_IF_EXISTS_OR_ADD))
     return RouteConfiguration(name=ROUTES, virtual_hosts=[host])
@@ -74,21 +95,24 @@ def _other_method() -> Route:
     return route
 
 
-def _route(service: Service, way: Way, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Route:
+def _route(service: Service, way: Way, roll: Roll, fitting: Fitting, values: Mapping[UUID, Value], memo: Memo) -> Route:
     names = tuple(name for consumer in service.authorized for name in roll.names.get(consumer, ()))
     sources = in_order(source for consumer in service.authorized for source in roll.sources.get(consumer, ()))
     route = Route(name=route_name(service, way.part), match=way.match)
+    _put_plugins_on(route, service, roll, fitting)
     if service.consumer_authentication and not names:
         # An empty list of allowed clients would admit every one of them.
         route.direct_response.CopyFrom(_answer(403, _NOBODY))
         route.typed_per_filter_config[KEY_AUTH].CopyFrom(_authentication((), roll.all_sources))
         return route
-    route.route.CopyFrom(_forward(service, way, values))
-    route.request_headers_to_remove.extend(_removed_headers(service, roll.all_sources))
+    if fitting.works:
+        route.route.CopyFrom(_forward(service, way, fitting, values))
+    else:
+        route.direct_response.CopyFrom(_answer(503, _BROKEN))
     route.request_headers_to_add.extend(
         literal_header(name, value, HeaderValueOption.ADD_IF_ABSENT) for name, value in service.extra_headers
     )
-    if hidden := [source.name for source in roll.all_sources if source.kind == "query"]:
+    if hidden := sorted({source.name for source in {*roll.all_sources, *fitting.looks_at} if source.kind == "query"}):
         route.typed_per_filter_config[CUT_PARAMETERS].CopyFrom(memo.once(("cut", *hidden), lambda: cutting(hidden)))
     route.typed_per_filter_config[KEY_AUTH].CopyFrom(
         memo.once(("allowed", names, sources), lambda: _authentication(names, sources))
@@ -96,6 +120,21 @@ def _route(service: Service, way: Way, roll: Roll, values: Mapping[UUID, Value],
         else _no_authentication()
     )
     return route
+
+
+def _put_plugins_on(route: Route, service: Service, roll: Roll, fitting: Fitting) -> None:
+    """Callers' credentials are taken off in front of those plugins that change the request: what these put in their place stays."""
+    credentials = _callers_own(service, {*roll.all_sources, *fitting.looks_at}) - (
+        fitting.keeps if not service.consumer_authentication else frozenset()
+    )
+    for name, config in fitting.slots.items():
+        route.typed_per_filter_config[name].CopyFrom(config)
+    for name, filters in fitting.chains.items():
+        first = (removal(sorted(credentials)),) if name == LAST_PLUGINS else ()
+        route.typed_per_filter_config[name].CopyFrom(chained((*first, *filters)))
+    # A stream that has to be read on its way must come as it is.
+    never = _OUR_KNOWLEDGE | ({"accept-encoding"} if service.message_path else frozenset())
+    route.request_headers_to_remove.extend(sorted(never if LAST_PLUGINS in fitting.chains else never | credentials))
 
 
 def _authentication(names: tuple[str, ...], sources: tuple[Source, ...]) -> Any:
@@ -108,8 +147,8 @@ def _no_authentication() -> Any:
     return packed(FilterConfig(disabled=True))
 
 
-def _forward(service: Service, way: Way, values: Mapping[UUID, Value]) -> RouteAction:
-    action = RouteAction(host_rewrite_literal=authority(service))
+def _forward(service: Service, way: Way, fitting: Fitting, values: Mapping[UUID, Value]) -> RouteAction:
+    action = RouteAction(host_rewrite_literal=authority(service), rate_limits=fitting.limits)
     action.MergeFrom(way.action)
     # A key that cannot be sent gets no share of the calls, unless all are such: then each is answered 401.
     usable = [use for use in way.uses if not problem_of(use, values)] or way.uses or (None,)
@@ -122,10 +161,8 @@ def _forward(service: Service, way: Way, values: Mapping[UUID, Value]) -> RouteA
     return action
 
 
-def _removed_headers(service: Service, sources: Iterable[Source]) -> list[str]:
-    # A stream that has to be read on its way must come as it is.
-    unpacked = {"accept-encoding"} if service.message_path else frozenset()
-    return sorted(_NEVER_FORWARDED | unpacked | ({service.header} - {""}) | {source.name for source in sources if source.kind == "header"})
+def _callers_own(service: Service, sources: Iterable[Source]) -> frozenset[str]:
+    return _CREDENTIALS | ({service.header} - {""}) | {source.name for source in sources if source.kind == "header"}
 
 
 def _nothing_here() -> Route:

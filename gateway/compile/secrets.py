@@ -21,7 +21,11 @@ def secrets(services: tuple[Service, ...], values: Mapping[UUID, Value]) -> Iter
     forms = {(use.key_id, service.prefix): use for service in services for use in service.keys}
     for (key_id, prefix), use in forms.items():
         value = b"" if problem_of(use, values) else prefix.encode() + values[use.versions[0].id].expose()
-        yield Secret(name=secret_name(key_id, prefix), generic_secret=GenericSecret(secret=DataSource(inline_bytes=value)))
+        yield generic_secret(secret_name(key_id, prefix), value)
+
+
+def generic_secret(name: str, value: bytes) -> Secret:
+    return Secret(name=name, generic_secret=GenericSecret(secret=DataSource(inline_bytes=value)))
 
 
 def problem_of(use: Use, values: Mapping[UUID, Value]) -> str:

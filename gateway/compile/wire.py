@@ -2,11 +2,13 @@
 
 from typing import Any as Message
 
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption, RuntimeFractionalPercent
 from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVersion, ConfigSource
+from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.address import Address
 from gateway.inventory import Service
 
 
@@ -26,7 +28,7 @@ def seconds(number: float) -> Duration:
     return Duration(seconds=int(number), nanos=round(number % 1 * 1e9))
 
 
-def authority(service: Service) -> str:
+def authority(service: Service | Address) -> str:
     """As its back end expects to be called: with the port unless that is the scheme's own."""
     standard = service.port == {"http": 80, "https": 443}[service.scheme]
     return bracketed(service.host) if standard else f"{bracketed(service.host)}:{service.port}"
@@ -39,3 +41,7 @@ def bracketed(host: str) -> str:
 def literal_header(name: str, value: str, action: int) -> HeaderValueOption:
     """`%` begins a command in Envoy's header values, so a literal one is doubled."""
     return HeaderValueOption(header=HeaderValue(key=name, value=value.replace("%", "%%")), append_action=action)
+
+
+def always() -> RuntimeFractionalPercent:
+    return RuntimeFractionalPercent(default_value=FractionalPercent(numerator=100))

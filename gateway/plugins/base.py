@@ -6,11 +6,13 @@ markers where a value of a key goes; gateway/compile/plugins.py turns both into 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from django.utils.functional import Promise
 
 from gateway.plugins.paths import Path, matches
+from gateway.sources import Source
 from secrets_app.refs import Template
 
 INSTANCE, SERVICE = "instance", "service"
@@ -39,43 +41,72 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """The value itself, in a field that Envoy redacts in its dump: api_key_auth credentials."""
+class Accepted:
+    """Among the `credentials` of an api_key_auth filter, which Envoy never shows: each version that counts becomes one.
 
+    `client` is the caller's name and the number of its credential: "alice/0". `basic`: presented as Basic and base64 (RFC 7617).
+    """
+
+    path: Path
     template: Template
-
-
-@dataclass(frozen=True, slots=True)
-class Htpasswd:
-    """Lines of an htpasswd file with {SHA} entries. Each template fills to `user:password`."""
-
-    users: tuple[Template, ...]
+    client: str
+    basic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SecretName:
-    """An SDS secret holding the filled template; the leaf becomes `around` with its name: "%SECRET({name})%" for a formatter."""
+    """The name of an SDS secret that holds the filled template: the newest version, and an empty value where there is none."""
 
+    path: Path
     template: Template
-    around: str = "{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """The name of a cluster for an address that the plugin calls. `headers` are put on each call, with secrets for values."""
+
+    address: str
+    headers: tuple[tuple[str, SecretName], ...] = ()
+
+
+class Here(Enum):
+    """What only the compiler knows."""
+
+    LOOP_MARK = "what this instance's gateways put on requests, to know one that comes back"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Requests that match (a header_value_match of Envoy's rate limit actions) take from a bucket of their service's own."""
+
+    match: Mapping[str, Any]
+    bucket: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """What a rule becomes, in Envoy's JSON form with proto field names; leaves may be Plain, Htpasswd or SecretName.
+    """What a rule becomes, in Envoy's JSON form with proto field names; messages carry their "@type", leaves may be markers.
 
-    `per_route` and `extension` are by slot (the name of a filter in the listener); messages carry their "@type".
+    `filters` run one after the other where the plugin's phase and priority put it; `slots` are for those few filters that have a
+    place of their own in the listener. What a caller puts where the plugin `looks_at` travels no further; `keeps` are headers of
+    which the plugin vouches for what stands there.
     """
 
-    per_route: Mapping[str, Any] = field(default_factory=dict)
-    extension: Mapping[str, Any] = field(default_factory=dict)  # filter-level, over ECDS, where per-route cannot hold it
-    clusters: tuple[Mapping[str, Any], ...] = ()
-    secrets: tuple[Mapping[str, Any], ...] = ()
+    filters: tuple[Mapping[str, Any], ...] = ()
+    slots: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by name of the filter
+    limits: tuple[Limit, ...] = ()
+    looks_at: tuple[Source, ...] = ()
+    keeps: frozenset[str] = frozenset()
 
 
 def nothing_more(config: Config, level: str) -> list[Finding]:
     """For plugins whose schema says it all."""
     return []
+
+
+def everywhere(config: Config, others: bool) -> bool:
+    """For plugins whose instance-level rule holds for every service without a rule of its own."""
+    return True
 
 
 def nowhere(config: Config) -> list[tuple[Path, str]]:
@@ -90,6 +121,7 @@ class Official:
     `check(config, level)` says what a schema cannot; it is asked only when the schema is content.
     `native(config, level, above)` maps a rule. `above` is the configuration of the instance-level rule in effect, for a
     service-level rule that only narrows it (key-auth's `allow`); None where there is none.
+    `covers(config, others)`: whether an instance-level rule holds for services without a rule of their own, when others have one.
     `destinations(config)` are addresses that the gateway would call, with their places.
     """
 
@@ -107,6 +139,7 @@ class Official:
     secret_fields: Mapping[str, Secret] = field(default_factory=dict)  # by pattern of places
     no_secret: Mapping[str, Promise] = field(default_factory=dict)  # why a place that looks like a credential takes no reference
     check: Callable[[Config, str], list[Finding]] = nothing_more
+    covers: Callable[[Config, bool], bool] = everywhere
     destinations: Callable[[Config], list[tuple[Path, str]]] = nowhere
 
     @property

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins import identity
-from gateway.plugins.base import Config, Finding, Native, Official, Secret
+from gateway.plugins import admission, identity
+from gateway.plugins.base import Accepted, Config, Finding, Native, Official, Secret
+from gateway.sources import Source
 from secrets_app.refs import Template
 
 SCHEMA: dict[str, Any] = {
@@ -68,7 +69,17 @@ def check(config: Config, level: str) -> list[Finding]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    return admission.admitting(config, above, _admit)
+
+
+def _admit(config: Config) -> Native:
+    """Not by Envoy's own basic_auth: that knows one password of a user at a time, and says the user's name where the consumer's belongs."""
+    accepted = [
+        Accepted(("consumers", number, "credential"), consumer["credential"], f"{consumer['name']}/0", basic=True)
+        for number, consumer in enumerate(config["consumers"])
+    ]
+    challenge = 'Basic realm="MSE Gateway", charset="UTF-8"'
+    return admission.by_key(accepted, [Source("header", "authorization")], asks="basic", challenge=challenge, named=True)
 
 
 PLUGIN = Official(
@@ -86,8 +97,9 @@ PLUGIN = Official(
     schema=SCHEMA,
     example=EXAMPLE,
     secret_fields={
-        "consumers[*].credential": Secret(inbound=True, travels=_("As a SHA-1 sum in Envoy's list of users, which Envoy never shows.")),
+        "consumers[*].credential": Secret(inbound=True, travels=_("Only in the list of accepted credentials, which Envoy never shows.")),
     },
     check=check,
+    covers=identity.covers_every_service,
     native=native,
 )

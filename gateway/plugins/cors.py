@@ -6,7 +6,12 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
+from gateway.names import CORS
 from gateway.plugins.base import Config, Finding, Native, Official
+from gateway.plugins.envoy import typed
+
+METHODS = ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"]
+MAX_AGE = 86400  # seconds
 
 _TOKENS: dict[str, Any] = {
     "type": "array",
@@ -42,14 +47,13 @@ SCHEMA: dict[str, Any] = {
             },
             "maxItems": 16,
         },
-        "allow_methods": _TOKENS
-        | {"description": _("Methods that may be used."), "default": ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"]},
+        "allow_methods": _TOKENS | {"description": _("Methods that may be used."), "default": METHODS},
         "allow_headers": _TOKENS | {"description": _("Request headers that may be sent."), "default": ["*"]},
         "expose_headers": _TOKENS | {"description": _("Response headers that the page may read.")},
         "allow_credentials": {"type": "boolean", "default": False, "description": _("Whether cookies and credentials may be sent.")},
         "max_age": {
             "type": "integer",
-            "default": 86400,
+            "default": MAX_AGE,
             "description": _("How many seconds a browser may remember the answer."),
             "minimum": 0,
             "maximum": 604800,
@@ -85,7 +89,24 @@ def check(config: Config, level: str) -> list[Finding]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    policy = typed(
+        "cors.v3.CorsPolicy",
+        allow_origin_string_match=[
+            *({"exact": origin} if origin != "*" else {"safe_regex": {"regex": ".*"}} for origin in config.get("allow_origins", ())),
+            *({"safe_regex": {"regex": _pattern(origin)}} for origin in config.get("allow_origin_patterns", ())),
+        ],
+        allow_methods=",".join(config.get("allow_methods", METHODS)),
+        allow_headers=",".join(config.get("allow_headers", ["*"])),
+        expose_headers=",".join(config.get("expose_headers", ())),
+        max_age=str(config.get("max_age", MAX_AGE)),
+        allow_credentials=config.get("allow_credentials", False),
+    )
+    return Native(slots={CORS: policy})
+
+
+def _pattern(origin: str) -> str:
+    """As a regular expression; whatever is no letter and no digit stands in it by its number."""
+    return "".join("[^/]*" if c == "*" else c if c.isalnum() else f"\\x{ord(c):02x}" for c in origin)
 
 
 def _is_origin(text: str) -> bool:

@@ -7,18 +7,22 @@ a request header of a private name, which the script's `config.<field>` reads an
 import json
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from gateway.plugins import schema as schemas
-from gateway.plugins.base import Config, Native, Official, Secret
+from gateway.plugins.base import Config, Native, Official, Secret, SecretName
+from gateway.plugins.envoy import injecting, private, script
+from secrets_app.refs import Template
 
 SCHEMA_LIMIT = 16 * 1024  # characters
 SECRETS = 16  # fields; each is a header of every request
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # a name in Lua
 
+_RUNNER = Path(__file__).with_suffix(".lua").read_text()
 _SENT = Secret(
     inbound=False,
     travels=_("Delivered to the gateway as a secret, which Envoy never shows, and handed to the script with each request."),
@@ -26,10 +30,14 @@ _SENT = Secret(
 
 
 @lru_cache(maxsize=256)
-def official(name: str, description: str, schema: str, phase: str, priority: int, version: int) -> Official:
+def official(name: str, description: str, schema: str, phase: str, priority: int, version: int, source: str = "") -> Official:
     """`schema` is JSON text that `problem_with_schema` has nothing against."""
     declared: dict[str, Any] = json.loads(schema)
     fields: dict[str, Any] = declared.get("properties", {})
+
+    def native(config: Config, level: str, above: Config | None = None) -> Native:
+        return _native(name, source, config)
+
     return Official(
         name=name,
         title=name,
@@ -69,9 +77,19 @@ def problem_with_schema(text: str) -> str:
     return ""
 
 
-def native(config: Config, level: str, above: Config | None = None) -> Native:
-    """Empty: what a script becomes depends on its row, so gateway/compile/plugins.py maps it."""
-    return Native()
+def _native(name: str, source: str, config: Config) -> Native:
+    """The rules of one plugin run the same text, and differ in what they hand to it."""
+    secrets = {field: value for field, value in config.items() if isinstance(value, Template)}
+    plain = {field: value for field, value in config.items() if field not in secrets}
+    context = {"config": plain, "secrets": {field: private(number) for number, field in enumerate(secrets)}}
+    injections = [injecting(number, SecretName((field,), value)) for number, (field, value) in enumerate(secrets.items())]
+    text = f"local NAME, SOURCE = {_quoted(name)}, {_quoted(source)}\n{_RUNNER}"
+    return Native(filters=(*injections, script(text, context, "custom")))
+
+
+def _quoted(text: str) -> str:
+    """As a string of Lua: whatever is not plain ASCII stands in it by its number."""
+    return '"' + "".join(chr(b) if 0x20 <= b <= 0x7E and b not in b'"\\' else f"\\{b:03d}" for b in text.encode()) + '"'
 
 
 def _hidden_secret(of: dict[str, Any]) -> bool:

@@ -1,18 +1,25 @@
 """ext-auth: another service decides who may call."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins.base import Config, Finding, Native, Official, Secret
+from gateway.address import parse_address
+from gateway.names import LOOP_HEADER
+from gateway.plugins.base import Callee, Config, Finding, Here, Native, Official, Secret, SecretName
+from gateway.plugins.envoy import removing, typed
 from gateway.plugins.paths import Path
 from secrets_app.refs import Template
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _FIXED = {"connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+
+TIMEOUT = 1000  # milliseconds
+BODY_LIMIT = 1024 * 1024  # bytes
+ERRORS = [403, 401, 429, 500, 502, 503, 504]  # Envoy knows a list of statuses and refuses any other
 
 _HEADERS: dict[str, Any] = {
     "type": "array",
@@ -53,7 +60,7 @@ SCHEMA: dict[str, Any] = {
                 },
                 "timeout": {
                     "type": "integer",
-                    "default": 1000,
+                    "default": TIMEOUT,
                     "description": _("How long to wait for its answer, in milliseconds."),
                     "minimum": 1,
                     "maximum": 30000,
@@ -89,10 +96,9 @@ SCHEMA: dict[str, Any] = {
         },
         "status_on_error": {
             "type": "integer",
-            "default": 403,
+            "default": ERRORS[0],
             "description": _("The status callers get while the service cannot be asked."),
-            "minimum": 400,
-            "maximum": 599,
+            "enum": ERRORS,
         },
     },
 }
@@ -137,7 +143,49 @@ def destinations(config: Config) -> list[tuple[Path, str]]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    """Headers that are only taken from the answer are taken off the request first: an answer without one would leave the caller's."""
+    service = config["http_service"]
+    asked, answered = service.get("authorization_request", {}), service.get("authorization_response", {})
+    shown = {name.lower() for name in asked.get("allowed_headers", ())}
+    taken = [name.lower() for name in answered.get("allowed_upstream_headers", ())]
+    own = [name for name in taken if name not in shown]
+    body = {"max_request_bytes": BODY_LIMIT, "allow_partial_message": False}
+    question = typed(
+        "ext_authz.v3.ExtAuthz",
+        http_service=_http_service(service, asked, taken, answered.get("allowed_client_headers", ())),
+        **({"allowed_headers": _any_of(shown)} if shown else {}),
+        **({"with_request_body": body} if asked.get("with_request_body") else {}),
+        failure_mode_allow=False,
+        status_on_error={"code": config.get("status_on_error", ERRORS[0])},
+    )
+    return Native(filters=((removing(own), question) if own else (question,)))
+
+
+def _http_service(service: Config, asked: Config, taken: list[str], told: Iterable[str]) -> dict[str, Any]:
+    address = parse_address(service["endpoint"]["address"])
+    added = {name.lower(): value for name, value in asked.get("headers_to_add", {}).items()}
+    path: Path = ("http_service", "authorization_request", "headers_to_add")
+    written = {name.lower(): name for name in asked.get("headers_to_add", {})}
+    secrets = [(name, SecretName((*path, written[name]), value)) for name, value in added.items() if isinstance(value, Template)]
+    plain = [{"key": name, "value": value.replace("%", "%%")} for name, value in added.items() if isinstance(value, str)]
+    return {
+        "server_uri": {
+            "uri": str(address),
+            "cluster": Callee(str(address), tuple(secrets)),
+            "timeout": f"{service.get('timeout', TIMEOUT) / 1000:.3f}s",
+        },
+        "path_prefix": address.path,
+        "authorization_request": {"headers_to_add": [{"key": LOOP_HEADER, "value": Here.LOOP_MARK}, *plain]},
+        "authorization_response": {
+            **({"allowed_upstream_headers": _any_of(taken)} if taken else {}),
+            # Left out it would mean every header that the service answers with.
+            "allowed_client_headers": _any_of({"content-type", *(name.lower() for name in told)}),
+        },
+    }
+
+
+def _any_of(names: Iterable[str]) -> dict[str, Any]:
+    return {"patterns": [{"exact": name, "ignore_case": True} for name in sorted(names)]}
 
 
 def _problem_with_name(name: str, path: Path) -> Iterator[Finding]:

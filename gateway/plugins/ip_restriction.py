@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from gateway.plugins.base import Config, Finding, Native, Official
+from gateway.plugins.envoy import typed
 
 _RANGES: dict[str, Any] = {
     "type": "array",
@@ -39,7 +40,13 @@ def check(config: Config, level: str) -> list[Finding]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    ((name, ranges),) = config.items()
+    networks = [ipaddress.ip_network(text, strict=False) for text in ranges]
+    principals = [
+        {"direct_remote_ip": {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}} for network in networks
+    ]
+    policy = {"permissions": [{"any": True}], "principals": principals}
+    return Native(filters=(typed("rbac.v3.RBAC", rules={"action": name.upper(), "policies": {"addresses": policy}}),))
 
 
 def _problem(text: str) -> Any:

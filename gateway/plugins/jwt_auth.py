@@ -6,12 +6,15 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins import identity
+from gateway.names import PRIVATE_HEADER
+from gateway.plugins import admission, identity
 from gateway.plugins.base import Config, Finding, Native, Official
+from gateway.plugins.envoy import removing, typed
 from gateway.plugins.paths import Path
 from gateway.sources import Source, check_source
 
 JWKS_LIMIT = 16 * 1024  # characters
+CLOCK_SKEW = 60  # seconds
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 _IN_THE_CLEAR = _(
@@ -95,7 +98,7 @@ SCHEMA: dict[str, Any] = {
                     },
                     "clock_skew_seconds": {
                         "type": "integer",
-                        "default": 60,
+                        "default": CLOCK_SKEW,
                         "description": _("How far the clocks may be apart, in seconds."),
                         "minimum": 0,
                         "maximum": 3600,
@@ -142,7 +145,60 @@ def check(config: Config, level: str) -> list[Finding]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    return admission.admitting(config, above, _admit)
+
+
+def _admit(config: Config) -> Native:
+    """Each consumer is a provider that answers with a header of its own, which then says who it was."""
+    consumers = config["consumers"]
+    claims = sorted({row["header"].lower() for consumer in consumers for row in consumer.get("claims_to_headers", ())})
+    providers = {f"consumer-{number}": _provider(consumer, number) for number, consumer in enumerate(consumers)}
+    any_of = [{"provider_name": name} for name in providers]
+    requires = {"requires_any": {"requirements": any_of}} if len(any_of) > 1 else any_of[0]
+    authentication = typed("jwt_authn.v3.JwtAuthentication", providers=providers, rules=[{"match": {"prefix": "/"}, "requires": requires}])
+    # A token of one consumer says nothing of the headers that another's claims go to.
+    cleared = [removing(claims)] if claims else []
+    names = [(_payload_header(number), consumer["name"]) for number, consumer in enumerate(consumers)]
+    kept = {source for consumer in consumers if consumer.get("keep_token") for source in _sources(consumer)}
+    dropped = {source for consumer in consumers if not consumer.get("keep_token") for source in _sources(consumer)}
+    return Native(
+        filters=(*cleared, authentication, *admission.by_header(names)),
+        looks_at=tuple(sorted(dropped, key=str)),
+        keeps=frozenset(source.name for source in kept - dropped if source.kind == "header"),
+    )
+
+
+def _provider(consumer: Config, number: int) -> dict[str, Any]:
+    """The token stays on the request until nothing reads it any more: Envoy itself would write the whole query anew."""
+    headers, params, cookies = (consumer.get(field, []) for field in ("from_headers", "from_params", "from_cookies"))
+    if not (headers or params or cookies):
+        headers = [{"name": "authorization", "value_prefix": "Bearer "}]  # Envoy's own default looks into the query as well
+    claims = [{"claim_name": row["claim"], "header_name": row["header"].lower()} for row in consumer.get("claims_to_headers", ())]
+    return {
+        "issuer": consumer["issuer"],
+        "local_jwks": {"inline_string": consumer["jwks"]},
+        "from_headers": [{"name": row["name"].lower(), "value_prefix": row.get("value_prefix", "")} for row in headers],
+        "from_params": params,
+        "from_cookies": cookies,
+        "claim_to_headers": claims,
+        "clock_skew_seconds": consumer.get("clock_skew_seconds", CLOCK_SKEW),
+        "forward": True,
+        "forward_payload_header": _payload_header(number),
+    }
+
+
+def _payload_header(number: int) -> str:
+    return f"{PRIVATE_HEADER}jwt-{number}"
+
+
+def _sources(consumer: Config) -> Iterator[Source]:
+    """Cookies never travel on."""
+    if not any(consumer.get(field) for field in ("from_headers", "from_params", "from_cookies")):
+        yield Source("header", "authorization")
+    for row in consumer.get("from_headers", ()):
+        yield Source("header", row["name"].lower())
+    for name in consumer.get("from_params", ()):
+        yield Source("query", name)
 
 
 def _problems(text: str) -> Iterator[Any]:
@@ -189,5 +245,6 @@ PLUGIN = Official(
     example=EXAMPLE,
     no_secret={"consumers[*].jwks": _IN_THE_CLEAR},
     check=check,
+    covers=identity.covers_every_service,
     native=native,
 )

@@ -5,12 +5,13 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins import identity
-from gateway.plugins.base import Config, Finding, Native, Official, Secret
+from gateway.plugins import admission, identity
+from gateway.plugins.base import Accepted, Config, Finding, Native, Official, Secret
 from gateway.plugins.paths import Path
 from gateway.sources import Source, check_source
 
 CONSUMERS = 1000
+REALM = "MSE Gateway"
 
 _CREDENTIAL: dict[str, Any] = {
     "type": "string",
@@ -60,7 +61,7 @@ SCHEMA: dict[str, Any] = {
         "allow": identity.ALLOW,
         "realm": {
             "type": "string",
-            "default": "MSE Gateway",
+            "default": REALM,
             "description": _("Named in the answer to a caller without a key."),
             "maxLength": 64,
             "pattern": r'[^"\\\x00-\x1f\x7f-\U0010ffff]*',
@@ -100,7 +101,34 @@ def check(config: Config, level: str) -> list[Finding]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    return admission.admitting(config, above, _admit)
+
+
+def _admit(config: Config) -> Native:
+    """Where a key is looked for is one list for all callers of a rule: Envoy knows no place of a single caller's own."""
+    consumers = config.get("consumers", ())
+    groups = [config | consumer for consumer in consumers] or [config]
+    sources = dict.fromkeys(source for group in groups for source in _places(group))
+    challenge = f'Key realm="{config.get("realm", REALM)}"'
+    return admission.by_key(list(_accepted(config)), sources, asks="key", challenge=challenge, named=bool(consumers))
+
+
+def _places(config: Config) -> Iterator[Source]:
+    for name in config["keys"]:
+        if config.get("in_header", True):
+            yield Source("header", name.lower())
+        if config.get("in_query", True):
+            yield Source("query", name)
+
+
+def _accepted(config: Config) -> Iterator[Accepted]:
+    for number, template in enumerate(config.get("credentials", ())):
+        yield Accepted(("credentials", number), template, f"credentials/{number}")
+    for number, consumer in enumerate(config.get("consumers", ())):
+        if "credential" in consumer:
+            yield Accepted(("consumers", number, "credential"), consumer["credential"], f"{consumer['name']}/0")
+        for place, template in enumerate(consumer.get("credentials", ())):
+            yield Accepted(("consumers", number, "credentials", place), template, f"{consumer['name']}/{place}")
 
 
 def _check_places(config: Config, path: Path, own: set[str] | None = None) -> Iterator[Finding]:
@@ -159,5 +187,6 @@ PLUGIN = Official(
         "consumers[*].credentials[*]": _SECRET,
     },
     check=check,
+    covers=identity.covers_every_service,
     native=native,
 )

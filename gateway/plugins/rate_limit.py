@@ -4,10 +4,12 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins.base import Config, Finding, Native, Official
+from gateway.plugins.base import Config, Finding, Limit, Native, Official
+from gateway.plugins.envoy import noting
 from gateway.sources import Source, check_source
 
 PERIODS = {"query_per_second": 1, "query_per_minute": 60, "query_per_hour": 3600, "query_per_day": 86400}  # seconds
+REJECTED = [429, 403, 503]  # the gateway's own answers are prepared for these
 
 _COUNTS: dict[str, Any] = {
     "query_per_second": {"type": "integer", "description": _("Requests a second."), "minimum": 1, "maximum": 1_000_000},
@@ -49,10 +51,9 @@ SCHEMA: dict[str, Any] = {
         },
         "rejected_code": {
             "type": "integer",
-            "default": 429,
+            "default": REJECTED[0],
             "description": _("The status of the answer to a request too many."),
-            "minimum": 400,
-            "maximum": 599,
+            "enum": REJECTED,
         },
     },
 }
@@ -88,7 +89,27 @@ def check(config: Config, level: str) -> list[Finding]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    header = config.get("limit_by_header", "").lower()
+    rows = config.get("limit_keys", ())
+    limits = [Limit({"headers": [{"name": header, "string_match": {"exact": row["key"]}}]}, _bucket(row)) for row in rows]
+    if "global_threshold" in config:
+        limits.append(Limit(_none_of(header, [row["key"] for row in rows]), _bucket(config["global_threshold"])))
+    code = config.get("rejected_code", REJECTED[0])
+    return Native(filters=(noting(rejected=str(code)),) if code != REJECTED[0] else (), limits=tuple(limits))
+
+
+def _bucket(counts: Config) -> dict[str, Any]:
+    """Full at first, and filled evenly: at 60 a minute one request more may pass each second."""
+    ((period, seconds),) = ((name, seconds) for name, seconds in PERIODS.items() if name in counts)
+    return {"max_tokens": counts[period], "tokens_per_fill": counts[period], "fill_interval": f"{seconds}s"}
+
+
+def _none_of(header: str, values: list[str]) -> dict[str, Any]:
+    """Every request that has no limit of its own by one of these values."""
+    if not values:
+        return {"headers": [{"name": ":path", "present_match": True}]}
+    other = {"name": header, "invert_match": True, "treat_missing_header_as_empty": True}
+    return {"headers": [other | {"string_match": {"exact": value}} for value in values]}
 
 
 PLUGIN = Official(

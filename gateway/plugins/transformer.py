@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path as File
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins.base import Config, Finding, Native, Official, Secret
+from gateway.plugins.base import Config, Finding, Native, Official, Secret, SecretName
+from gateway.plugins.envoy import injecting, private, script
 from gateway.plugins.paths import Path
 from secrets_app.refs import Template
+
+_SCRIPT = File(__file__).with_suffix(".lua").read_text()
 
 # The fields that each operation takes, all of them required.
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -108,7 +112,43 @@ def check(config: Config, level: str) -> list[Finding]:
 
 
 def native(config: Config, level: str, above: Config | None = None) -> Native:
-    return Native()
+    """One script for all of it: Envoy's own way of changing a query writes the whole of it anew, and knows no order of operations."""
+    secrets: list[SecretName] = []
+    context = {
+        "request": [_step(item, secrets) for item in _items(config, "reqRules")],
+        "response": [_step(item, secrets) for item in _items(config, "respRules")],
+        "secrets": [private(number) for number in range(len(secrets))],
+    }
+    injections = [injecting(number, secret) for number, secret in enumerate(secrets)]
+    return Native(filters=(*injections, script(_SCRIPT, context, "transformer")))
+
+
+def _items(config: Config, side: str) -> Iterator[tuple[str, str, Config, Path]]:
+    """Operation, place, what it names, and where it stands."""
+    for number, rule in enumerate(config.get(side, ())):
+        for place in ("headers", "querys"):
+            for at, item in enumerate(rule.get(place, ())):
+                yield rule["operate"], place, item, (side, number, place, at)
+
+
+def _step(found: tuple[str, str, Config, Path], secrets: list[SecretName]) -> dict[str, Any]:
+    """As the script reads it. A value that refers to keys becomes the number of a secret, counted from 1."""
+    operation, place, item, path = found
+    fields = OPERATIONS[operation]
+    step: dict[str, Any] = {"do": operation, "place": place.removesuffix("s"), "name": _name(item[fields[0]], place)}
+    if len(fields) == 1:
+        return step
+    second = item[fields[1]]
+    if fields[1] in NAMES:
+        return step | {"to": _name(second, place)}
+    if not isinstance(second, Template):
+        return step | {"value": second}
+    secrets.append(SecretName((*path, fields[1]), second))
+    return step | {"secret": len(secrets)}
+
+
+def _name(name: str, place: str) -> str:
+    return name.lower() if place == "headers" else name
 
 
 def _findings(config: Config) -> Iterator[Finding]:

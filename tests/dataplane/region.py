@@ -1,10 +1,14 @@
 """A small region to compile, changed step by step: build it, publish it, call it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from inspect import cleandoc
 from typing import Any
 from uuid import UUID, uuid5
 
-from gateway.inventory import Consumer, Credential, Instance, Inventory, Service, Use, Version
+from gateway.inventory import Consumer, Credential, Instance, Inventory, Rule, Script, Service, Use, Version
+from gateway.plugins.document import read
+from gateway.plugins.paths import written
 from gateway.sources import BEARER, Source
 
 NAMESPACE = UUID("00000000-0000-0000-0000-00000000aaaa")
@@ -36,6 +40,7 @@ class Region:
     consumers: dict[str, tuple[tuple[str, ...], tuple[Source, ...]]] = field(default_factory=dict)  # keys, sources
     services: dict[str, tuple[Service, tuple[str, ...]]] = field(default_factory=dict)  # without and with its keys
     places: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a service's keys, where they are not a list
+    rules: dict[tuple[str, str], tuple[str, Script | None]] = field(default_factory=dict)  # by service ("" for all) and plugin
     disabled: set[str] = field(default_factory=set)  # consumers
     unreadable: set[str] = field(default_factory=set)
     seq: int = 0
@@ -87,6 +92,10 @@ class Region:
         service, keys = self.services[name]
         self.services[name] = replace(service, **fields), keys
 
+    def rule(self, plugin: str, text: str, *, service: str = "", script: Script | None = None) -> None:
+        """Enabled. Without a service it is the instance's."""
+        self.rules[service, plugin] = cleandoc(text), script
+
     @property
     def inventory(self) -> Inventory:
         consumers = tuple(
@@ -96,35 +105,52 @@ class Region:
         )
         sources = {source for _, group in self.consumers.values() for source in group}
         services = tuple(
-            replace(service, keys=self._uses("api_keys", keys, self.places.get(name, ())), authorized=tuple(sorted(service.authorized)))
+            replace(
+                service,
+                keys=self._uses("api_keys", keys, self.places.get(name, ())),
+                authorized=tuple(sorted(service.authorized)),
+                rules=self._rules(name),
+            )
             for name, (service, keys) in sorted(self.services.items())
         )
-        instance = Instance(uuid5(NAMESPACE, self.ref), self.ref, services)
+        instance = Instance(uuid5(NAMESPACE, self.ref), self.ref, services, self._rules(""))
         return Inventory(uuid5(NAMESPACE, "region"), self.seq, consumers, tuple(sources), (instance,), None)
 
     @property
     def values(self) -> dict[UUID, Value]:
         return {
-            _version_id(key, number): Value(value.encode())
+            _version_id(key, number, value): Value(value.encode())
             for key, versions in self.keys.items()
             for number, value in versions
             if key not in self.unreadable
         }
 
+    def _rules(self, service: str) -> tuple[Rule, ...]:
+        return tuple(
+            Rule(_number(f"{place} {plugin}"), plugin, text, tuple(self._named(text)), script)
+            for (place, plugin), (text, script) in sorted(self.rules.items())
+            if place == service
+        )
+
+    def _named(self, text: str) -> Iterator[tuple[str, Use]]:
+        for placed in read(text).refs:
+            yield placed.ref.name, Use(written(placed.path), key_id(placed.ref.name), self._versions(placed.ref.name))
+
     def _uses(self, field: str, keys: tuple[str, ...], paths: tuple[str, ...] = ()) -> tuple[Use, ...]:
         paths = paths or tuple(f"{field}[{place}]" for place in range(len(keys)))
-        return tuple(
-            Use(path, key_id(key), tuple(Version(_version_id(key, number), number) for number, _ in self.keys[key]))
-            for path, key in zip(paths, keys, strict=False)
-        )
+        return tuple(Use(path, key_id(key), self._versions(key)) for path, key in zip(paths, keys, strict=False))
+
+    def _versions(self, key: str) -> tuple[Version, ...]:
+        return tuple(Version(_version_id(key, number, value), number) for number, value in self.keys[key])
 
 
 def key_id(key: str) -> UUID:
     return uuid5(NAMESPACE, key)
 
 
-def _version_id(key: str, number: int) -> UUID:
-    return uuid5(NAMESPACE, f"{key}/{number}")
+def _version_id(key: str, number: int, value: str) -> UUID:
+    """A version never has another value."""
+    return uuid5(NAMESPACE, f"{key}/{number}/{value}")
 
 
 def _number(name: str) -> int:

@@ -1,0 +1,177 @@
+"""Rules of plugins, as what they add to the routes of an instance.
+
+A rule that lacks a value which it would send, or whose text no longer passes, closes the routes that it is for, and no others.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.route.v3.route_components_pb2 import FilterConfig, RateLimit
+from envoy.extensions.common.ratelimit.v3.ratelimit_pb2 import LocalRateLimitDescriptor, RateLimitDescriptor
+from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from google.protobuf.any_pb2 import Any
+from google.protobuf.json_format import ParseDict
+
+from gateway.compile.markers import Filled, filled
+from gateway.compile.memo import Memo
+from gateway.compile.problems import Problem
+from gateway.compile.values import Value
+from gateway.compile.wire import always, packed
+from gateway.inventory import Instance, Rule, Service
+from gateway.names import ENTRY_PLUGINS, FIRST_PLUGINS, LAST_PLUGINS, RATE_LIMIT, loop_mark, route_name
+from gateway.plugins import CATALOGUE, custom
+from gateway.plugins.base import INSTANCE, SERVICE, Config, Limit, Native, Official
+from gateway.plugins.examine import examine
+from gateway.plugins.identity import only_authorizes
+from gateway.sources import Source
+
+_LIMITING = CATALOGUE["rate-limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What the rules of a service add to its route."""
+
+    chains: Mapping[str, tuple[TypedExtensionConfig, ...]] = field(default_factory=dict)  # by the filter that runs them
+    slots: Mapping[str, Any] = field(default_factory=dict)  # by filter
+    limits: tuple[RateLimit, ...] = ()
+    looks_at: frozenset[Source] = frozenset()
+    keeps: frozenset[str] = frozenset()
+    works: bool = True  # otherwise its calls are answered 503
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """What the rules of an instance come to."""
+
+    fittings: Mapping[int, Fitting]  # by service; no rule touches one that is not there
+    rate_limit: Any
+    clusters: tuple[Cluster, ...]
+    secrets: tuple[Secret, ...]
+    problems: tuple[Problem, ...]
+
+
+def plugins(instance: Instance, values: Mapping[UUID, Value], memo: Memo) -> Plugins:
+    """An instance without rules costs nothing."""
+    mark = loop_mark(instance)
+    made = {rule.id: _made(rule, level, above, mark, values, memo) for rule, level, above in _rules(instance)}
+    effective = list(_effective(instance, made)) if made else []
+    return Plugins(
+        fittings={service.id: _fitting(service, rules) for service, rules in effective},
+        rate_limit=_rate_limit(effective),
+        clusters=tuple(cluster for rule in made.values() for cluster in rule.filled.clusters),
+        secrets=tuple(secret for rule in made.values() for secret in rule.filled.secrets),
+        problems=tuple(dict.fromkeys(problem for rule in made.values() for problem in rule.filled.problems)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A rule by itself, whatever services it is for."""
+
+    plugin: Official
+    config: Config | None  # None: the text does not pass
+    native: Native
+    filled: Filled
+
+
+def _rules(instance: Instance) -> Iterator[tuple[Rule, str, Rule | None]]:
+    """All of them, each with its level, and those of services with the instance's own of the same plugin."""
+    above = {rule.plugin: rule for rule in instance.rules}
+    yield from ((rule, INSTANCE, None) for rule in instance.rules)
+    for service in instance.services:
+        yield from ((rule, SERVICE, above.get(rule.plugin)) for rule in service.rules)
+
+
+def _made(rule: Rule, level: str, above: Rule | None, mark: str, values: Mapping[UUID, Value], memo: Memo) -> _Made:
+    """Changes with the texts, with the versions of the keys that they name, and with whether there is a value for each."""
+    keys = [use for one in (rule, above) if one for _name, use in one.keys]
+    readable = frozenset(version.id for use in keys for version in use.versions if version.id in values)
+    return memo.once(("rule", rule, level, above, mark, readable), lambda: _map(rule, level, above, mark, values))  # type: ignore[no-any-return]
+
+
+def _map(rule: Rule, level: str, above: Rule | None, mark: str, values: Mapping[UUID, Value]) -> _Made:
+    plugin = _official(rule)
+    config, higher = _config(plugin, rule, level), _config(plugin, above, INSTANCE) if above else None
+    if config is None or (above and higher is None):
+        return _Made(plugin, config, Native(), Filled(works=False))
+    native = plugin.native(config, level, higher)
+    origin = above if above and only_authorizes(config) else rule
+    return _Made(plugin, config, native, filled(native, origin, mark, values))
+
+
+def _official(rule: Rule) -> Official:
+    if (own := rule.script) is None:
+        return CATALOGUE[rule.plugin]
+    return custom.official(rule.plugin, "", own.schema, own.phase, own.priority, 0, own.source)
+
+
+def _config(plugin: Official, rule: Rule, level: str) -> Config | None:
+    """It passed when it was saved; since then the schema may have grown stricter, or the row been changed by hand."""
+    document, faults = examine(plugin, rule.text, level)
+    return None if faults else document.tree
+
+
+def _effective(instance: Instance, made: Mapping[int, _Made]) -> Iterator[tuple[Service, list[_Made]]]:
+    """By service, in the order in which a request meets them. Its own rule takes the place of the instance's of the same plugin."""
+    ruled = {rule.plugin for service in instance.services for rule in service.rules}
+    everywhere = {
+        rule.plugin: general
+        for rule in instance.rules
+        if (general := made[rule.id]).config is None or general.plugin.covers(general.config, rule.plugin in ruled)
+    }
+    for service in instance.services:
+        rules = everywhere | {rule.plugin: made[rule.id] for rule in service.rules}
+        if rules:
+            yield service, sorted(rules.values(), key=lambda rule: rule.plugin.order)
+
+
+def _fitting(service: Service, rules: list[_Made]) -> Fitting:
+    chains: dict[str, tuple[TypedExtensionConfig, ...]] = {}
+    slots: dict[str, Any] = {}
+    for rule in (rule for rule in rules if rule.filled.works):
+        if rule.filled.filters:
+            chains[_chain(rule.plugin)] = chains.get(_chain(rule.plugin), ()) + rule.filled.filters
+        slots |= rule.filled.slots
+    limits = tuple(_rate_limit_of(service, number, limit) for number, limit in enumerate(_limits(rules)))
+    if limits:
+        # "config" has to be there, and may be empty.
+        slots[RATE_LIMIT] = packed(FilterConfig(config=Any()))
+    return Fitting(
+        chains=chains,
+        slots=slots,
+        limits=limits,
+        looks_at=frozenset(source for rule in rules for source in rule.native.looks_at),
+        keeps=frozenset(name for rule in rules for name in rule.native.keeps),
+        works=all(rule.filled.works for rule in rules),
+    )
+
+
+def _chain(plugin: Official) -> str:
+    if plugin.order <= _LIMITING.order:
+        return FIRST_PLUGINS
+    return ENTRY_PLUGINS if plugin.phase in ("authentication", "authorization") else LAST_PLUGINS
+
+
+def _limits(rules: list[_Made]) -> list[Limit]:
+    return [limit for rule in rules for limit in rule.native.limits]
+
+
+def _rate_limit_of(service: Service, number: int, limit: Limit) -> RateLimit:
+    match = {"descriptor_key": route_name(service), "descriptor_value": str(number), **limit.match}
+    return ParseDict({"actions": [{"header_value_match": match}]}, RateLimit())
+
+
+def _rate_limit(effective: list[tuple[Service, list[_Made]]]) -> Any:
+    """The buckets. A request takes from those that its route names, and a route without a limit from none."""
+    buckets = LocalRateLimit(stat_prefix="rate_limit", filter_enabled=always(), filter_enforced=always())
+    for service, rules in effective:
+        for number, limit in enumerate(_limits(rules)):
+            entry = RateLimitDescriptor.Entry(key=route_name(service), value=str(number))
+            bucket = ParseDict({"token_bucket": limit.bucket}, LocalRateLimitDescriptor(entries=[entry]))
+            buckets.descriptors.append(bucket)
+    return packed(TypedExtensionConfig(name=RATE_LIMIT, typed_config=packed(buckets)))
