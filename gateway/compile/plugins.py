@@ -60,11 +60,13 @@ def plugins(instance: Instance, values: Mapping[UUID, Value], memo: Memo) -> Plu
     mark = loop_mark(instance)
     made = {rule.id: _made(rule, level, above, mark, values, memo) for rule, level, above in _rules(instance)}
     effective = list(_effective(instance, made)) if made else []
+    # Nobody asks for what no route uses, and what nobody asks for is never acknowledged.
+    used = {id(rule): rule.filled for _service, rules in effective for rule in rules if rule.filled.works}.values()
     return Plugins(
         fittings={service.id: _fitting(service, rules) for service, rules in effective},
         rate_limit=_rate_limit(effective),
-        clusters=tuple(cluster for rule in made.values() for cluster in rule.filled.clusters),
-        secrets=tuple(secret for rule in made.values() for secret in rule.filled.secrets),
+        clusters=tuple(cluster for one in used for cluster in one.clusters),
+        secrets=tuple(secret for one in used for secret in one.secrets),
         problems=tuple(dict.fromkeys(problem for rule in made.values() for problem in rule.filled.problems)),
     )
 

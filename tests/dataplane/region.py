@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from inspect import cleandoc
+from textwrap import dedent
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -94,7 +94,7 @@ class Region:
 
     def rule(self, plugin: str, text: str, *, service: str = "", script: Script | None = None) -> None:
         """Enabled. Without a service it is the instance's."""
-        self.rules[service, plugin] = cleandoc(text), script
+        self.rules[service, plugin] = dedent(text), script
 
     @property
     def inventory(self) -> Inventory:

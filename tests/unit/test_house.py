@@ -26,6 +26,7 @@ README = (ROOT / "README.md").read_text()
 EXPOSING = {
     "console/once.py",  # the answer to the post that made a generated value
     "gateway/compile/credentials.py",  # what callers present
+    "gateway/compile/markers.py",  # what plugins let callers present, and what they send
     "gateway/compile/secrets.py",  # what services send
     "secrets_app/envelope.py",  # sealing
     "secrets_app/fingerprint.py",
