@@ -1,11 +1,11 @@
 """jwt-auth: callers present a signed token. Public keys only: Envoy takes a key set as part of its configuration, and shows it."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from gateway.jwks import HoldsSecret, NotUsable, public_keys
 from gateway.names import PRIVATE_HEADER
 from gateway.plugins import admission, identity
 from gateway.plugins.base import Config, Finding, Native, Official
@@ -15,7 +15,6 @@ from gateway.sources import Source, check_source
 
 JWKS_LIMIT = 16 * 1024  # characters
 CLOCK_SKEW = 60  # seconds
-PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 _IN_THE_CLEAR = _(
     "A key set is part of the gateway's configuration, which its administrators can read: a shared or private key would stand there "
@@ -139,7 +138,8 @@ def check(config: Config, level: str) -> list[Finding]:
         if consumer["name"] in names:
             found.append(((*path, "name"), _("This name stands here twice.")))
         names.add(consumer["name"])
-        found += [((*path, "jwks"), problem) for problem in _problems(consumer["jwks"])]
+        if problem := _problem(consumer["jwks"]):
+            found.append(((*path, "jwks"), problem))
         found += _misplaced(consumer, path)
     return found
 
@@ -176,7 +176,7 @@ def _provider(consumer: Config, number: int) -> dict[str, Any]:
     claims = [{"claim_name": row["claim"], "header_name": row["header"].lower()} for row in consumer.get("claims_to_headers", ())]
     return {
         "issuer": consumer["issuer"],
-        "local_jwks": {"inline_string": consumer["jwks"]},
+        "local_jwks": {"inline_string": public_keys(consumer["jwks"])},
         "from_headers": [{"name": row["name"].lower(), "value_prefix": row.get("value_prefix", "")} for row in headers],
         "from_params": params,
         "from_cookies": cookies,
@@ -201,18 +201,14 @@ def _sources(consumer: Config) -> Iterator[Source]:
         yield Source("query", name)
 
 
-def _problems(text: str) -> Iterator[Any]:
+def _problem(text: str) -> Any:
     try:
-        keys = json.loads(text)["keys"]
-        if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) and isinstance(key.get("kty"), str) for key in keys):
-            raise ValueError
-    except (ValueError, TypeError, KeyError, RecursionError):
-        yield _("This is not a JSON Web Key Set: {\"keys\": [{\"kty\": ...}]}.")  # fmt: skip
-        return
-    if any(PRIVATE & key.keys() or key["kty"] == "oct" for key in keys):
-        yield _IN_THE_CLEAR
-    elif not all(key["kty"] in ("RSA", "EC", "OKP") for key in keys):
-        yield _("A key here is of a kind that the gateway does not know. Use RSA, EC or OKP (Ed25519).")
+        public_keys(text)
+    except HoldsSecret:
+        return _IN_THE_CLEAR
+    except NotUsable as wrong:
+        return wrong.message
+    return ""
 
 
 def _misplaced(consumer: Config, path: Path) -> Iterator[Finding]:

@@ -1,20 +1,15 @@
 """basic-auth, jwt-auth and ip-restriction on a running gateway: whom they let in."""
 
 import base64
-import json
-import time
-from typing import Any
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from tests.dataplane.backend import Backend
 from tests.dataplane.gateway import Gateway
 from tests.dataplane.plane import Plane
 from tests.dataplane.region import Region
+from tests.keys_of_tokens import ec_key, ed_key, key_set, rsa_key, token
 
 pytestmark = pytest.mark.envoy
 
@@ -108,47 +103,6 @@ def test_allow_narrows_basic_auth_too(plane: Plane, gateway: Gateway, backend: B
 
 
 # Tokens
-
-RSA, EC, ED = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()
-
-
-def text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def number(value: int, size: int | None = None) -> str:
-    return text(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
-
-
-def key_set(*keys: dict[str, str]) -> str:
-    return json.dumps({"keys": keys})
-
-
-def rsa_key() -> dict[str, str]:
-    public = RSA.public_key().public_numbers()
-    return {"kty": "RSA", "alg": "RS256", "kid": "1", "use": "sig", "n": number(public.n), "e": number(public.e)}
-
-
-def ec_key() -> dict[str, str]:
-    public = EC.public_key().public_numbers()
-    return {"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "2", "x": number(public.x, 32), "y": number(public.y, 32)}
-
-
-def ed_key() -> dict[str, str]:
-    return {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "3", "x": text(ED.public_key().public_bytes_raw())}
-
-
-def token(algorithm: str = "RS256", **claims: Any) -> str:
-    kid = {"RS256": "1", "ES256": "2", "EdDSA": "3"}[algorithm]
-    body = {"iss": "https://issuer", "sub": "carol@example.com", "exp": int(time.time()) + 600, **claims}
-    signed = ".".join(text(json.dumps(part).encode()) for part in ({"alg": algorithm, "kid": kid}, body))
-    if algorithm == "RS256":
-        signature = RSA.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-    elif algorithm == "ES256":
-        signature = b"".join(part.to_bytes(32, "big") for part in decode_dss_signature(EC.sign(signed.encode(), ec.ECDSA(hashes.SHA256()))))
-    else:
-        signature = ED.sign(signed.encode())
-    return f"{signed}.{text(signature)}"
 
 
 def consumer(name: str, keys: str, *lines: str) -> str:

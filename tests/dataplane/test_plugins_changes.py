@@ -16,8 +16,10 @@ from tests.dataplane.load import calling
 from tests.dataplane.plane import Plane
 from tests.dataplane.region import Region
 from tests.dataplane.test_leaks import found
-from tests.dataplane.test_plugins_callers import consumer, ec_key, key_set
+from tests.dataplane.test_plugins_callers import consumer
+from tests.keys_of_tokens import ec_key, key_set
 from tests.processes import eventually
+from tests.unit.gateway.test_jwks import USABLE
 
 pytestmark = pytest.mark.envoy
 
@@ -206,6 +208,7 @@ HOSTILE: dict[str, list[str]] = {
     ],
     "basic-auth": ["consumers: [{name: a, credential: '" + LONG + ":$ref{pass}'}, {name: a, credential: 'ü\\:$ref{key}'}]"],
     "jwt-auth": [
+        *(f"consumers: [{{name: a, issuer: i, jwks: '{key_set(key)}'}}]" for key in USABLE),
         "consumers: [" + ", ".join(f"{{name: n{number}, issuer: i, jwks: '{key_set(ec_key())}'}}" for number in range(20)) + "]",
         f"consumers: [{{name: a, issuer: '%', jwks: '{key_set(ec_key())}', claims_to_headers: [{{claim: 'a.b.%', header: X-A}}],"
         " from_headers: [{name: X-T, value_prefix: ' % '}], from_params: [a], from_cookies: [b], clock_skew_seconds: 0}]",
