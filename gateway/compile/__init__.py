@@ -1,7 +1,8 @@
 """From an inventory to Envoy's resources. Pure: same input, same bytes; no query, clock, random or settings.
 
 What a resource holds depends only on the instance, its region's inventory and the values, so equal resources of two moments
-are equal bytes, and only what differs is sent. Rotating a key changes a Secret (outbound) or the list of credentials (inbound).
+are equal bytes, and only what differs is sent. Rotating a key changes a Secret (outbound) or the list of credentials (inbound), or
+the routes of a plugin that lets callers in with it.
 """
 
 from collections.abc import Mapping
