@@ -1,6 +1,7 @@
 """What the audit log is narrowed by. The form is the address's query, so a view of the log can be kept and shared."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,21 @@ from secrets_app.models import AuditEntry, Region
 from secrets_app.models.audit import OK, REFUSED
 
 
+class Moment(forms.DateTimeField):
+    widget = forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+
+    def to_python(self, value: Any) -> datetime | None:
+        """In UTC, as the log keeps it: an hour with an offset may lie there before the first year or after the last."""
+        moment = super().to_python(value)
+        try:
+            return moment.astimezone(UTC) if moment else None
+        except OverflowError:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+
 class AuditFilter(forms.Form):
-    since = forms.DateTimeField(label=_("From"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"))
-    until = forms.DateTimeField(label=_("To"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"))
+    since = Moment(label=_("From"), required=False)
+    until = Moment(label=_("To"), required=False)
     actor = forms.CharField(label=_("Actor"), required=False, max_length=150)
     action = forms.ChoiceField(label=_("Action"), required=False)
     object = forms.CharField(label=_("Object"), required=False, max_length=200)

@@ -52,6 +52,7 @@ def theme(request: ConsoleRequest) -> HttpResponse:
 
 
 def _next(request: HttpRequest) -> str:
-    """A path of this console, whatever the address or the form asks for."""
+    """A path of this console, whatever the address or the form asks for. It becomes a header, so it is one line of text."""
     to = request.POST.get("next") or request.GET.get("next") or "/"
-    return to if to.startswith("/") and url_has_allowed_host_and_scheme(to, allowed_hosts=None) else "/"
+    fit = to.startswith("/") and to.isprintable()
+    return to if fit and url_has_allowed_host_and_scheme(to, allowed_hosts=None) else "/"

@@ -1,6 +1,5 @@
 """A Key is the named secret that people manage; its versions hold the sealed values. A nameless Key is inline: it belongs to one holder."""
 
-import re
 import uuid
 from datetime import timedelta
 from typing import ClassVar
@@ -15,7 +14,7 @@ from secrets_app.actor import Actor
 from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, KeyInUse, NotFound, StaleEdit
 from secrets_app.models.deeds import Planned, deed
-from secrets_app.models.finding import KeyQuerySet, search_text_of
+from secrets_app.models.finding import NAME, KeyQuerySet, search_text_of
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
 from secrets_app.models.version import KeyVersion, taken, unusable
@@ -85,7 +84,7 @@ class Key(models.Model):
     @classmethod
     def name_problem(cls, region: Region, name: str) -> str:
         """Why a new key cannot have this name; empty when it can."""
-        if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name):
+        if not NAME.fullmatch(name):
             return str(_("Use 1 to 64 letters, digits and underscores."))
         if name.lower() in RESERVED_NAMES:
             return str(_("This word is an address of the console. Choose another name."))

@@ -32,6 +32,22 @@ FIELDS = [
     "about", "theme", "next", "login", "password",
     "kms_instance", "master_key", "csrfmiddlewaretoken", "gateway", "v", "__proto__", "id", "",
 ]  # fmt: skip
+USED = "5f0c1e4e-0000-4000-8000-00000000a5ed"  # a token that stands for a deed already
+PAIRS = [  # what chance seldom puts together: a field, and what is worst for it
+    ("remove_row", "key_²"), ("add_row", "key_²"), ("key_²", "spare"), ("key_٣", "spare"), ("value_9999", "x"),
+    ("row", "²"), ("row", "999"),
+    ("once", USED), ("once", "٣" * 32), ("lock_version", "9" * 5000), ("lock_version", "٣"), ("lock_version", "9223372036854775808"),
+    ("q", "a " * 30_000), ("q", "x" * 60_000), ("q", " ".join(f"n{number}" for number in range(10_000))), ("q", "a\0b"),
+    ("since", "0001-01-01T00:00+23:59"), ("until", "9999-12-31T23:59-23:59"), ("since", "２０２６-01-01T00:00"),
+    ("about", "key:" + "0" * 64),
+    ("next", "/a\r\nSet-Cookie: b=c"), ("next", "/\u2028"), ("key", "a\0b"), ("key", "\u212a"), ("key", "x" * 66_000),
+    ("consumers", "a\0b"), ("consumers", "x" * 66_000), ("consumer", "²"), ("ai_service", "9" * 5000), ("overlap", "²"),
+    ("version", "2.1.²"),
+    ("address", "https://①.com/"), ("address", "https://a:٣/"), ("address", "https://a。b/"), ("address", "https://[::1"),
+    ("login", "x" * 60_000), ("login", "a\0b"), ("password", "x" * 60_000), ("name", "İ" * 32), ("title", "🗝" * 64), ("header", "x\u0130"),
+    ("after", "²"), ("before", "eyJhIjoxfQ:1abc:x"), ("sort", "-²"), ("show", "__class__"), ("versions", "²"),
+    ("kms_instance", "9" * 30), ("master_key", "٣"), ("description", "\ufffe" * 500), ("value", "\u0085" * 20), ("confirm", "\u2028"),
+]  # fmt: skip
 BROKEN_QUERIES = [
     "%",
     "%zz=%zz",

@@ -5,15 +5,18 @@ SOAK says how many are made of each address, instead of a twentieth of a thousan
 
 import os
 import random
-from urllib.parse import quote
+import time
+from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 
-from secrets_app.models import AuditEntry
+from secrets_app.models import AuditEntry, Key
 from tests import cast
-from tests.security.corpus import BROKEN_QUERIES, FIELDS, HEADERS, MARKUP, TYPES, WORDS
+from tests.security.corpus import BROKEN_QUERIES, FIELDS, HEADERS, MARKUP, PAIRS, TYPES, USED, WORDS
 from tests.security.policy import ROWS, Row
 from tests.security.world import World
 
@@ -42,6 +45,24 @@ def test_nothing_that_is_sent_breaks_the_console(world: World, name: str) -> Non
         assert "Traceback" not in text, f"HOSTILE_SEED={SEED}: {said}"
         assert not any("\n" in value or "\r" in value for value in answer.headers.values()), f"HOSTILE_SEED={SEED}: {said}"
     assert AuditEntry.verify().bad is None
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_worst_of_each_field_breaks_no_address(world: World, name: str) -> None:
+    """In the query and in the form, whether or not it has such a field."""
+    Key.create(world.region, "used", cast.value(), by=cast.SETUP, once=UUID(USED))
+    row, client = ROWS[name], cast.client("alice")
+    url, started = row.url(name, world), time.process_time()
+    for number, (field, value) in enumerate(PAIRS):
+        if name in ("sign-in", "sign-out"):
+            client = cast.client("alice" if number % 2 else "")
+        body = row.body(world) if row.body else {}
+        point = transaction.savepoint()
+        answers = [client.get(f"{url}?{urlencode({field: value})}"), client.post(url, body | {field: value})]
+        transaction.savepoint_rollback(point)
+        for answer in answers:
+            assert answer.status_code < 500 or name == "readyz", f"{field}={value[:80]!r}"
+    assert time.process_time() - started < len(PAIRS), "more than half a second for an answer"
 
 
 def send(client: Client, row: Row, name: str, world: World, chance: random.Random) -> tuple[str, HttpResponse]:

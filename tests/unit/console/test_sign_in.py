@@ -171,6 +171,17 @@ def test_too_many_sign_ins_from_one_address_are_told_to_wait() -> None:
     assert answers == [302] * 30 + [429]
 
 
+@pytest.mark.parametrize("to", ["/a\nb", "/a\r\nSet-Cookie: x=y", "/a\tb", "/\u2028", "/" + "a" * 5000])
+@pytest.mark.usefixtures("kim")
+def test_where_to_go_next_is_one_line_of_text(to: str) -> None:
+    """It becomes a header."""
+    client = cast.client()
+    assert sign_in(client, to=to)["Location"] == "/"
+    assert client.post("/theme/", {"theme": "dark", "next": to})["Location"] == "/"
+    assert client.post("/theme/", {"theme": "dark", "next": to}, headers={"HX-Request": "true"}).status_code == 204
+    assert client.get("/sign-in/", {"next": to})["Location"] == "/"
+
+
 @pytest.mark.parametrize("to", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "local/"])
 @pytest.mark.usefixtures("kim")
 def test_sign_in_leads_to_no_other_site(to: str) -> None:

@@ -1,9 +1,12 @@
 """Finding keys: search, filters and the options of a picker."""
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from secrets_app.errors import NotFound
 from secrets_app.models import Key, Region
 from secrets_app.models.finding import KeyQuerySet
 from tests import cast
@@ -106,3 +109,19 @@ def test_every_order_of_the_list_is_read_from_its_index(region: Region, order: l
     plan = seen(region).search("word").order_by(*order)[:51].explain()
     assert index in plan
     assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "a b", "x" * 65, "x" * 70_000, "\u212a", "k\n", "é", "$ref{k}"])
+def test_what_cannot_be_a_name_is_not_looked_for(region: Region, name: str, django_assert_num_queries: Any) -> None:
+    """The Kelvin sign is a "k" in lower case, and PostgreSQL takes no NUL."""
+    cast.key(region, "k")
+    with django_assert_num_queries(0), pytest.raises(NotFound):
+        Key.objects.filter(region=region).find(name)
+
+
+def test_a_search_of_very_many_words_looks_for_the_first_few(region: Region) -> None:
+    cast.key(region, "k", description="a b c")
+    keys = Key.objects.filter(region=region)
+    assert keys.search("a a b b c c k k").count() == 1
+    words = [f"w{number}" for number in range(100)]
+    assert str(keys.search(" ".join(words)).query).count("LIKE") == 10
