@@ -63,4 +63,4 @@ def _database() -> list[Path]:
 
 def _is_ours_alone(folder: Path) -> bool:
     for_everybody = folder.stat().st_mode & stat.S_ISVTX
-    return not for_everybody and all(_OURS.fullmatch(path.name) for path in folder.iterdir())
+    return not for_everybody and all(_OURS.fullmatch(path.name) or path in _database() for path in folder.iterdir())

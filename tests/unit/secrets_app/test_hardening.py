@@ -49,6 +49,13 @@ def test_a_folder_and_a_database_that_others_could_read_are_closed(folder: Path)
     assert hardening.readable_by_others() == []
 
 
+def test_a_database_of_another_name_is_ours_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(folder / "console.db"))
+    (folder / "console.db").touch(mode=0o644)
+    assert hardening.close_data_folder() == []
+    assert (mode(folder), mode(folder / "console.db")) == (0o700, 0o600)
+
+
 def test_a_folder_that_is_not_ours_alone_is_told_and_left_and_the_database_is_closed(folder: Path) -> None:
     (folder / "somebody-elses").touch()
     (told,) = hardening.close_data_folder()
