@@ -123,6 +123,8 @@ def _facts(entry: AuditEntry) -> Iterable[tuple[str, str]]:
 def _told(entry: AuditEntry, name: str, fact: Fact) -> str:
     if name == "overlap_hours" and isinstance(fact, int):
         return ngettext("%(n)d hour", "%(n)d hours", fact) % {"n": fact} if fact else now("not kept")
+    if name == "reason" and entry.action == "user.sign_in":
+        return now("The name and the password did not fit, or too many tries had failed before")
     if name == "reason":
         return str(REASONS.get(str(fact), fact))
     if name == "generation":

@@ -28,11 +28,13 @@ class Moment(forms.DateTimeField):
 
 
 class AuditFilter(forms.Form):
-    since = Moment(label=_("From"), required=False)
-    until = Moment(label=_("To"), required=False)
-    actor = forms.CharField(label=_("Actor"), required=False, max_length=150)
+    since = Moment(label=_("From (UTC)"), required=False)
+    until = Moment(label=_("To (UTC)"), required=False)
+    actor = forms.CharField(label=_("Actor"), required=False, max_length=150, widget=forms.TextInput({"placeholder": _("whole name")}))
     action = forms.ChoiceField(label=_("Action"), required=False)
-    object = forms.CharField(label=_("Object"), required=False, max_length=200)
+    object = forms.CharField(
+        label=_("Object"), required=False, max_length=200, widget=forms.TextInput({"placeholder": _("part of its name")})
+    )
     outcome = forms.ChoiceField(
         label=_("Outcome"), required=False, choices=[("", _("Any outcome")), (OK, _("Done")), (REFUSED, _("Refused"))]
     )
@@ -53,6 +55,12 @@ class AuditFilter(forms.Form):
             raise forms.ValidationError(_("This object is not known."))
         return about
 
+    def clean_until(self) -> datetime | None:
+        until: datetime | None = self.cleaned_data["until"]
+        if until and (since := self.cleaned_data.get("since")) and until < since:
+            raise forms.ValidationError(_("Choose a time after the one in From (UTC)."))
+        return until
+
     def narrow(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """The entries asked for; none while something asked for cannot be read."""
         if not self.is_valid():
@@ -62,7 +70,7 @@ class AuditFilter(forms.Form):
         exact = {
             "at__gte": asked["since"],
             "at__lte": asked["until"],
-            "actor": asked["actor"],
+            "actor__iexact": asked["actor"],
             "action": asked["action"],
             "target__icontains": asked["object"],
             "outcome": asked["outcome"],

@@ -5,7 +5,16 @@ from console.forms.base import DeedForm
 
 
 class CreateRegion(DeedForm):
-    title = forms.CharField(label=_("Name"), max_length=64, help_text=_("What people read, such as “China East 1”."))
+    title = forms.CharField(
+        label=_("Name"),
+        max_length=64,
+        help_text=_("What people read, such as “China East 1”."),
+        error_messages={"required": _("Enter a name for the region.")},
+    )
     name = forms.CharField(
-        label=_("Region ID"), max_length=32, strip=False, help_text=_("Stands in every address, such as cn-east-1. It is never changed.")
+        label=_("Region ID"),
+        max_length=32,
+        strip=False,
+        help_text=_("Lower-case letters, digits and hyphens, such as cn-east-1. Stands in every address and is never changed."),
+        error_messages={"required": _("Enter an ID for the region.")},
     )

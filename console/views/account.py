@@ -1,6 +1,5 @@
 """Coming in, going out, and how the console looks to oneself."""
 
-from allauth.account.forms import LoginForm
 from allauth.account.internal.flows.logout import logout
 from allauth.decorators import rate_limit
 from django.http import HttpRequest, HttpResponse
@@ -9,6 +8,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 
 from console.accounts import TOO_MANY
+from console.forms.account import SignIn
 from console.middleware import allows, public, takes
 from console.pages import page, see_other
 from console.requests import ConsoleRequest
@@ -21,7 +21,7 @@ from console.requests import ConsoleRequest
 def sign_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(_next(request))
-    form = LoginForm(request.POST or None, request=request)
+    form = SignIn(request.POST or None, request=request)
     if form.is_valid():
         entered: HttpResponse = form.login(request, redirect_url=_next(request))
         return entered

@@ -37,7 +37,7 @@
   }
   function download(button) {
     const url = URL.createObjectURL(new Blob([`${button.dataset.name}=${textOf(button)}\n`], { type: "text/plain" }));
-    Object.assign(document.createElement("a"), { href: url, download: ".env" }).click();
+    Object.assign(document.createElement("a"), { href: url, download: `${button.dataset.name.toLowerCase()}.env` }).click();
     URL.revokeObjectURL(url);
     stored(button);
   }
@@ -196,7 +196,7 @@
       $("[data-combo-toggle]", root).addEventListener("click", () => { this.input.focus(); this.isOpen ? this.close() : this.open(); });
       root.addEventListener("pointerdown", (e) => e.target === this.input || e.preventDefault()); // the focus stays in the field
       this.list.addEventListener("click", (e) => this.pick(e.target.closest("[role=option]")));
-      this.list.addEventListener("htmx:afterSwap", () => { $(".listbox-none", root).hidden = this.options.length > 0; this.mark(-1); this.say(); });
+      this.list.addEventListener("htmx:afterSwap", () => { $(".listbox-none", root).hidden = this.options.length > 0; this.mark(-1); this.say(); this.reveal(); });
     }
     get options() { return $$("[role=option]", this.list); }
     get isOpen() { return !this.box.hidden; }
@@ -206,7 +206,9 @@
       this.input.setAttribute("aria-expanded", "true");
       if (!this.loaded) { this.loaded = true; htmx.trigger(this.input, "combo:load"); }
       if (innerWidth < 768) this.root.closest(".field")?.scrollIntoView({ block: "start" });
+      this.reveal();
     }
+    reveal() { if (this.isOpen && innerWidth >= 768) this.box.scrollIntoView({ block: "nearest" }); }
     close() { this.box.hidden = true; this.input.setAttribute("aria-expanded", "false"); this.mark(-1); this.said.textContent = ""; }
     mark(at) {
       const options = this.options;

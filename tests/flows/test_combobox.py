@@ -118,3 +118,12 @@ def test_the_button_can_be_pressed_while_the_list_is_open(visit: Visit, watch: W
     expect(page.locator("dialog [role=option], main .sheet [role=option]")).to_have_count(3)
     page.get_by_role("button", name="Create consumer").click()
     expect(page.get_by_role("group", name="There is a problem")).to_be_focused()
+
+
+def test_the_list_is_in_view_where_the_field_stands_low(combo: Any) -> None:
+    page = combo.page
+    page.set_viewport_size({"width": 1440, "height": 480})
+    combo.click()
+    expect(options(combo).first).to_be_visible()
+    body, listbox = page.locator(".panel-body").bounding_box(), page.locator(".listbox:not([hidden])").bounding_box()
+    assert listbox["y"] + listbox["height"] <= body["y"] + body["height"] + 1

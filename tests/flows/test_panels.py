@@ -168,6 +168,7 @@ def test_the_value_can_be_saved_as_env(visit: Visit) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Download .env").click()
     assert re.fullmatch(r"LATCHKEY_API_KEY=lk_\w+\n", download.value.path().read_text())
+    assert download.value.suggested_filename == "latchkey_api_key.env"
     page.get_by_role("link", name="Done").click()
     assert path_of(page) == "/styleguide/"
 

@@ -74,6 +74,7 @@ def test_the_log_is_narrowed_by_each_filter(region: Region) -> None:
         Key.create(region, "mine", cast.value(), by=cast.actor("vera"))
     for query, expected in {
         "?actor=kim": ["kim created key openai_prod"],
+        "?actor=KIM": ["kim created key openai_prod"],
         "?object=MISTR": ["alice created key mistral"],
         "?region=eu&action=key.create": ["alice created key mistral"],
         "?outcome=refused": ["vera was refused key.create"],
@@ -117,6 +118,7 @@ def test_all_entries_of_one_object_are_found_whatever_its_name(region: Region) -
         "?region=nowhere",
         "?about=DROP",
         "?actor=" + "x" * 151,
+        "?since=2026-02-02T10:00&until=2026-02-02T09:59",
     ],
 )
 def test_a_filter_that_cannot_be_read_is_said_and_shows_nothing(region: Region, query: str) -> None:
@@ -191,6 +193,14 @@ def test_an_entry_that_was_changed_shows_on_the_page(region: Region) -> None:
     assert "Broken chain" in page
     assert f"Entry {seq} is not what was written" in page
     assert "Broken chain" in shown(f"{seq}/")
+
+
+def test_a_sign_in_that_failed_is_not_put_down_to_roles(region: Region) -> None:
+    cast.person("kim")
+    cast.client().post("/sign-in/", {"login": "kim", "password": "not it"})
+    page = shown("?outcome=refused")
+    assert "The name and the password did not fit" in page
+    assert "The roles did not allow it" not in page
 
 
 def test_an_entry_outlives_the_action_that_wrote_it(region: Region) -> None:

@@ -66,6 +66,18 @@ def test_a_wrong_region_id_is_said_at_its_field_and_the_rest_is_kept(region: Reg
     assert Region.objects.count() == 1
 
 
+def test_an_empty_form_says_of_each_field_what_is_missing(region: Region) -> None:
+    page = cast.client("alice").post("/settings/regions/new/", {"name": "", "title": ""}).content.decode()
+    assert page.count("Enter a name for the region.") == 2  # in the summary and at the field
+    assert page.count("Enter an ID for the region.") == 2
+
+
+def test_people_are_made_and_given_passwords_by_lines_to_copy(region: Region) -> None:
+    page = cast.client("alice").get("/settings/").content.decode()
+    assert "uv run manage.py create_user NAME --role viewer" in page
+    assert "uv run manage.py changepassword NAME" in page
+
+
 def test_the_same_post_twice_makes_one_region(region: Region) -> None:
     post = {"name": "eu", "title": "Europe", "once": str(uuid.uuid4())}
     first, second = (cast.client("alice").post("/settings/regions/new/", post) for _ in range(2))

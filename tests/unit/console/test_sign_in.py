@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
 import console.settings as product
-from secrets_app.models import AuditEntry, RefusalTally, Region
+from secrets_app.models import AuditEntry, RefusalTally, Region, User
 from tests import cast
 
 WRONG = "The username or the password is wrong."
@@ -68,6 +68,30 @@ def test_an_inactive_person_with_the_right_password_is_answered_like_a_wrong_one
     user.save()
     right, wrong = sign_in(cast.client()), sign_in(cast.client(), password="not it, not it")
     assert (right.status_code, plain(right)) == (wrong.status_code, plain(wrong))
+
+
+@pytest.mark.usefixtures("kim")
+def test_an_empty_form_says_of_each_field_what_is_missing() -> None:
+    page = sign_in(cast.client(), "", "").content.decode()
+    assert page.count("Enter your username.") == page.count("Enter your password.") == 2  # in the summary and at the field
+
+
+@pytest.mark.usefixtures("kim")
+def test_who_is_sent_here_on_the_way_is_told_that_nothing_unsaved_is_kept() -> None:
+    told = "What stood in a form and was not saved has to be entered again."
+    assert told not in cast.client().get("/sign-in/").content.decode()
+    assert told in cast.client().get("/sign-in/?next=/local/keys/new/").content.decode()
+
+
+@pytest.mark.usefixtures("kim")
+def test_a_new_password_ends_the_sessions_that_were_open() -> None:
+    client = cast.client()
+    sign_in(client)
+    assert client.get("/local/").status_code == 200
+    user = User.objects.get(username="kim")
+    user.set_password("a new one, long enough")  # what manage.py changepassword does
+    user.save()
+    assert client.get("/local/").status_code == 302
 
 
 @pytest.mark.usefixtures("kim")
