@@ -138,6 +138,14 @@ class Rule(Noun):
         type(self).objects.filter(pk=self.pk).delete()
         return released
 
+    def _mend_references(self, by: Actor) -> None:
+        """Rows as the text has them, whatever they were and whatever state the keys are in. The keys' counts are mended by who calls."""
+        self.references.delete()
+        seen = type(self).review(self.plugin, self.service, self.text, by=by)
+        wanted = {(mention.path, mention.key.pk): (mention.key, mention) for mention in seen.mentions if mention.key}
+        for key, mention in wanted.values():
+            self._refer(key, mention)
+
     # Below the verbs
 
     @classmethod

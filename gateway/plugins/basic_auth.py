@@ -53,6 +53,7 @@ def check(config: Config, level: str) -> list[Finding]:
         return found
     if "consumers" not in config:
         return [*found, ((), _("The field “consumers” is missing here."))]
+    found += identity.check_names(config["consumers"])
     seen: set[str] = set()
     for number, consumer in enumerate(config["consumers"]):
         path, credential = ("consumers", number, "credential"), consumer["credential"]

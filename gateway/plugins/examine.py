@@ -20,7 +20,8 @@ def examine(plugin: Official, text: str, level: str) -> tuple[Document, list[Fau
         return read, list(read.faults)
     found = schema.findings(read.tree, plugin.schema)
     faults = [read.fault(path, message, of_name=isinstance(message, UnknownField)) for path, message in found]
-    faults += _misplaced(plugin, read)
+    told = {fault.path for fault in faults}
+    faults += [fault for fault in _misplaced(plugin, read) if fault.path not in told]
     if not faults:
         faults = [read.fault(path, message) for path, message in plugin.check(read.tree, level)]
     return read, sorted(faults, key=lambda fault: (fault.line, fault.column))[:FAULT_LIMIT]

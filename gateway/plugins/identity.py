@@ -1,5 +1,6 @@
 """What key-auth, basic-auth and jwt-auth share: `allow`, `global_auth`, and what a rule of theirs may hold at which level."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -40,6 +41,15 @@ def covers_every_service(config: Config, others: bool) -> bool:
     """Whether an instance-level rule holds for services without a rule of their own; `others`: some service has one, enabled."""
     wanted = config.get("global_auth")
     return not others if wanted is None else bool(wanted)
+
+
+def check_names(consumers: Sequence[Config]) -> Iterator[Finding]:
+    """Each caller has a name of its own: the back end knows it by nothing else."""
+    seen: set[str] = set()
+    for number, consumer in enumerate(consumers):
+        if consumer["name"] in seen:
+            yield ("consumers", number, "name"), _("This name stands here twice.")
+        seen.add(consumer["name"])
 
 
 def check_levels(config: Config, level: str) -> list[Finding]:

@@ -132,12 +132,9 @@ def check(config: Config, level: str) -> list[Finding]:
         return found
     if "consumers" not in config:
         return [*found, ((), _("The field “consumers” is missing here."))]
-    names: set[str] = set()
+    found += identity.check_names(config["consumers"])
     for number, consumer in enumerate(config["consumers"]):
         path: Path = ("consumers", number)
-        if consumer["name"] in names:
-            found.append(((*path, "name"), _("This name stands here twice.")))
-        names.add(consumer["name"])
         if problem := _problem(consumer["jwks"]):
             found.append(((*path, "jwks"), problem))
         found += _misplaced(consumer, path)

@@ -89,6 +89,7 @@ def check(config: Config, level: str) -> list[Finding]:
             _("Enter either “consumers” or “credentials”, not both.") if "consumers" in config else _("Enter “consumers” or “credentials”.")
         )
         found.append((("credentials",) if "credentials" in config else (), text))
+    found += identity.check_names(config.get("consumers", ()))
     found += _check_places(config, ())
     for number, consumer in enumerate(config.get("consumers", ())):
         path: Path = ("consumers", number)

@@ -70,10 +70,10 @@ limit_keys:
 
 def check(config: Config, level: str) -> list[Finding]:
     found: list[Finding] = []
-    if "global_threshold" not in config and "limit_keys" not in config:
-        found.append(((), _("Enter “global_threshold”, or “limit_by_header” with “limit_keys”.")))
     if ("limit_by_header" in config) != ("limit_keys" in config):
         found.append(((), _("“limit_by_header” and “limit_keys” belong together: one is missing.")))
+    elif "global_threshold" not in config and "limit_keys" not in config:
+        found.append(((), _("Enter “global_threshold”, or “limit_by_header” with “limit_keys”.")))
     if "limit_by_header" in config and (wrong := check_source(Source("header", config["limit_by_header"].lower()))):
         found.append((("limit_by_header",), next(iter(wrong.values()))[0]))
     places: list[tuple[Any, Config]] = [(("global_threshold",), config["global_threshold"])] if "global_threshold" in config else []

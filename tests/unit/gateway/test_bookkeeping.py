@@ -92,3 +92,23 @@ def test_each_region_is_its_own(region: Region) -> None:
     Key.objects.filter(pk=key.pk).update(reference_count=3)
     assert examine(region).wrong == 0
     assert examine(other).wrong == 1
+
+
+def test_a_rule_whose_text_and_references_differ_is_found_and_mended(region: Region) -> None:
+    a, b, c = (cast.key(region, name) for name in "abc")
+    gateway = cast.instance(region)
+    rule = cast.rule(cast.plugin(gateway), cast.key_auth(a, b))
+    cast.rule(cast.plugin(gateway), cast.key_auth(c), cast.service(gateway, "chat"))
+    assert examine(region).wrong == 0
+    Reference.objects.filter(key=b).delete()
+    Reference.objects.filter(key=a).update(path="credentials[7]")
+    assert f"the rule key-auth of {gateway.ref} refers to other keys in its text than in the table of references" in list(
+        examine(region).lines()
+    )
+    call_command("verify_references", "--repair")
+    assert examine(region).wrong == 0
+    assert {(row.path, row.key.name, row.inbound, row.realm) for row in rule.references} == {
+        ("credentials[0]", "a", True, f"plugin {rule.pk}"),
+        ("credentials[1]", "b", True, f"plugin {rule.pk}"),
+    }
+    assert dict(Key.objects.named().values_list("name", "reference_count")) == {"a": 1, "b": 1, "c": 1}

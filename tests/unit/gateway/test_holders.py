@@ -49,3 +49,16 @@ def test_a_holder_gone_meanwhile_is_left_out(region: Region) -> None:
     service.delete(by=cast.SETUP)
     assert holders.describe(rows) == []
     assert holders.describe([]) == []
+
+
+def test_a_rule_says_its_level_and_the_place_in_its_text(region: Region, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    key, instance = cast.key(region), cast.instance(region, "east")
+    rule = cast.rule(cast.plugin(instance), cast.key_auth(key))
+    of_service = cast.rule(cast.plugin(instance), cast.key_auth(cast.key(region), key), cast.service(instance, "chat"), enabled=False)
+    rows = list(Reference.objects.filter(key=key).order_by("pk"))
+    with django_assert_num_queries(1):
+        found = holders.describe(rows)
+    assert [(one.kind, one.id, one.name, one.place, one.service, one.instance_ref, one.enabled, one.inbound) for one in found] == [
+        ("plugin", rule.pk, "key-auth", "Rule of the instance › credentials[0]", None, instance.ref, True, True),
+        ("plugin", of_service.pk, "key-auth on chat", "Rule of chat › credentials[1]", "chat", instance.ref, False, True),
+    ]

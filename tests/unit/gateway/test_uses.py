@@ -44,6 +44,19 @@ def test_instances_are_those_whose_services_refer_to_it(region: Region) -> None:
     cast.mcp(south, key=key)
     assert set(uses.instances(key)) == {east, west, north, south}
     assert Census.of(key).outbound == {"ai_service": 3, "agent_service": 1, "mcp_service": 1}
+    edge = cast.instance(region, "edge")
+    cast.rule(cast.plugin(edge), cast.key_auth(key))
+    assert set(uses.instances(key)) == {east, west, north, south, edge}
+    assert Census.of(key).inbound == {"plugin": 1}
+
+
+def test_rules_are_named_with_their_service_and_searched(region: Region) -> None:
+    key, gateway = cast.key(region), cast.instance(region)
+    cast.rule(cast.plugin(gateway), cast.key_auth(key))
+    cast.rule(cast.plugin(gateway), cast.key_auth(key), cast.service(gateway, "chat"))
+    assert [holder.name for holder in uses.named(key, "plugin", most=9)] == ["key-auth", "key-auth on chat"]
+    assert [holder.name for holder in uses.named(key, "plugin", "chat", most=9)] == ["key-auth on chat"]
+    assert uses.number(key, "plugin", "auth") == 2
 
 
 def test_unserved_are_the_places_of_this_key_alone(region: Region) -> None:
