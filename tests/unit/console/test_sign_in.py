@@ -104,7 +104,7 @@ def test_a_failure_is_audited_and_names_only_who_exists() -> None:
     assert not AuditEntry.objects.filter(target__contains="wrong-field").exists()
 
 
-@pytest.mark.usefixtures("kim")
+@pytest.mark.usefixtures("kim", "one_minute")
 def test_six_wrong_passwords_close_the_name_to_their_address_for_a_while_even_for_the_right_one() -> None:
     for _ in range(5):
         assert sign_in(cast.client(), password="not it").status_code == 422

@@ -72,6 +72,7 @@ def test_a_fact_outside_the_allow_list_is_an_error_and_nothing_is_written(region
     assert entries() == before
 
 
+@pytest.mark.usefixtures("one_minute")
 def test_a_refusal_is_an_entry_and_its_repeats_a_number(region: Region) -> None:
     vera = cast.actor("vera")
     before = AuditEntry.objects.count()
@@ -83,6 +84,7 @@ def test_a_refusal_is_an_entry_and_its_repeats_a_number(region: Region) -> None:
     assert (tally.actor, tally.action, tally.count) == ("vera", "key.create", 4)
 
 
+@pytest.mark.usefixtures("one_minute")
 def test_the_number_of_repeats_is_stated_when_the_minute_is_over(region: Region) -> None:
     vera = cast.actor("vera")
     for _ in range(3):
@@ -101,6 +103,7 @@ def over(minutes: int = 2) -> AuditEntry:
     return AuditEntry.objects.get(action="audit.repeat")
 
 
+@pytest.mark.usefixtures("one_minute")
 def test_repeats_on_other_targets_are_told_by_their_names(region: Region) -> None:
     vera, keys = cast.actor("vera"), [cast.key(region, name) for name in ("a", "b", "c")]
     for key in (keys[0], keys[1], keys[1], keys[2], keys[0]):
@@ -121,6 +124,7 @@ def over_minute() -> str:
     return facts["minute"]
 
 
+@pytest.mark.usefixtures("one_minute")
 def test_a_tally_of_very_many_targets_stays_small_and_says_how_many_refusals_it_does_not_name(region: Region) -> None:
     vera, keys = cast.actor("vera"), [cast.key(region, f"key_{number:02}") for number in range(30)]
     for key in [*keys, keys[1], keys[29]]:
@@ -132,6 +136,7 @@ def test_a_tally_of_very_many_targets_stays_small_and_says_how_many_refusals_it_
     assert facts["targets"] == [f"key key_{number:02} (local)" for number in range(1, 21)]
 
 
+@pytest.mark.usefixtures("one_minute")
 def test_what_was_typed_for_a_name_is_not_told_of_a_refusal(region: Region) -> None:
     vera = cast.actor("vera")
     for _ in range(3):
