@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
 
-from console.views import account, audit, consumers, health, instances, keys, mcp, overview, services, settings, styleguide
+from console.views import account, audit, consumers, health, instances, keys, mcp, overview, plugins, rules, services, settings, styleguide
 from console.views.stylesheet import stylesheet
 
 
@@ -19,7 +19,14 @@ class McpName(StringConverter):
     regex = "[a-z0-9][a-z0-9.-]{0,63}"
 
 
+class RulePlace(StringConverter):
+    """Whose rule of a plug-in: the instance's, or that of one service, which is named with its sort."""
+
+    regex = "instance|services/[a-z0-9][a-z0-9_-]{0,62}|mcp/[a-z0-9][a-z0-9.-]{0,63}"
+
+
 register_converter(McpName, "mcp")
+register_converter(RulePlace, "place")
 register_converter(RegionName, "region")
 register_converter(KeyName, "key")
 
@@ -84,6 +91,17 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("instances/<slug:ref>/mcp/<mcp:name>/require-authentication/", mcp.require_authentication, name="mcp-require-authentication"),
     path("instances/<slug:ref>/mcp/<mcp:name>/authorize/", mcp.authorize, name="mcp-authorize"),
     path("instances/<slug:ref>/mcp/<mcp:name>/revoke/<slug:consumer>/", mcp.revoke, name="mcp-revoke"),
+    path("instances/<slug:ref>/plugins/", plugins.list_, name="plugin-list"),
+    path("instances/<slug:ref>/plugins/<slug:name>/", plugins.detail, name="plugin-detail"),
+    path("instances/<slug:ref>/plugins/<slug:name>/install/", plugins.install, name="plugin-install"),
+    path("instances/<slug:ref>/plugins/<slug:name>/uninstall/", plugins.uninstall, name="plugin-uninstall"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/new/", plugins.place, name="rule-place"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/", rules.detail, name="rule-detail"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/edit/", rules.write, name="rule-write"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/enable/", rules.enable, name="rule-enable"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/disable/", rules.disable, name="rule-disable"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/delete/", rules.delete, name="rule-delete"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/restore/<int:number>/", rules.restore, name="rule-restore"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

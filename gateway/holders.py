@@ -45,6 +45,8 @@ class Described:
     enabled: bool
     changed_seq: int
     service: str | None = None  # of a plug-in's rule, the service that it is for
+    service_kind: str | None = None
+    plugin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Holder:
     changed_seq: int
     inbound: bool
     service: str | None = None
+    service_kind: str | None = None
+    plugin: str = ""
 
 
 _NOWHERE = (Value(None, output_field=UUIDField()), Value(""), Value(""))
@@ -75,6 +79,8 @@ _OF_RULE = (
     "enabled",
     "changed_seq",
     "service__name",
+    "service__kind",
+    "plugin__name",
 )
 _OF_SERVICE = ("name", "instance_id", "instance__ref", "instance__name", Value(True), "changed_seq")
 
@@ -117,6 +123,8 @@ def _holder(reference: Reference, found: Described) -> Holder:
         changed_seq=found.changed_seq,
         inbound=reference.inbound,
         service=found.service,
+        service_kind=found.service_kind,
+        plugin=found.plugin,
     )
 
 

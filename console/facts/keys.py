@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from console.facts import graph
 from console.facts.audit import Sentence, tell
 from console.facts.overview import service_page, to
+from console.facts.plugins import rule_line
 from gateway.delivery import Delivery, Effect
 from gateway.holders import KINDS, Holder
 from gateway.models import Instance
@@ -204,7 +205,7 @@ def holder_url(key: Key, holder: Holder) -> str:
     if holder.kind == "consumer":
         return to("consumer-detail", key.region, name=holder.name)
     if holder.kind == "plugin":
-        return ""
+        return rule_line(key.region, holder)
     return service_page(key.region, holder.kind, holder.instance_ref, holder.name)
 
 

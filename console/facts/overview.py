@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from console.commands import run_gateway, run_xds
+from console.facts.plugins import rule_line
 from gateway.attention import Attention
 from gateway.delivery import Delivery, Effect, newest_change
 from gateway.example import AUTHORIZATION, Example
@@ -229,7 +230,7 @@ def _field(region: Region, holder: Holder, actor: Actor) -> str:
         page = "consumer-edit" if actor.may("consumer.edit") else "consumer-detail"
         return to(page, region, name=holder.name) + ("#id_key" if page == "consumer-edit" else "")
     if holder.kind == "plugin":
-        return to("key-list", region)
+        return rule_line(region, holder, "rule-write" if actor.may("rule.write") else "rule-detail")
     if holder.kind != "ai_service":
         return service_page(region, holder.kind, holder.instance_ref, holder.name)
     page = "service-edit" if actor.may("service.edit") else "service-detail"

@@ -183,6 +183,12 @@ def field(bound: BoundField, hint: str = "", mono: bool = False, placeholder: st
 
 
 @register.simple_tag
+def editor(bound: BoundField) -> SafeString:
+    """{% editor form.text %}: a text area for code, wired for assistive technology; its label stands elsewhere."""
+    return bound.as_widget(attrs={"class": "input mono", **_wiring(bound, str(bound.help_text))})
+
+
+@register.simple_tag
 def control(bound: BoundField, hint: str = "") -> SafeString:
     """id, name, required and the aria wiring of a control that a component writes by hand. Never the value."""
     pairs = {"id": bound.id_for_label, "name": bound.html_name, **_wiring(bound, str(hint or bound.help_text))}

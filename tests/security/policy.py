@@ -60,6 +60,10 @@ def _service(name: str, **more: str) -> Place:
     return lambda world: _in_gateway(world) | {"name": name} | more
 
 
+def _rule(place: str = "instance", **more: str) -> Place:
+    return _service("key-auth", place=place, **more)
+
+
 def _says(**fields: str) -> Body:
     return lambda world: fields | _once()
 
@@ -177,5 +181,25 @@ ROWS: dict[str, Row] = {
     "mcp-require-authentication": Row(WIRING, _service("open-tools"), _says(), "mcp.require_authentication"),
     "mcp-authorize": Row(WIRING, _service("tools"), _says(consumers="newcomer"), "mcp.authorize"),
     "mcp-revoke": Row(WIRING, _service("tools", consumer="acme"), _says(), "mcp.revoke"),
+    #
+    "plugin-list": Row(NOUNS, _in_gateway),
+    "plugin-detail": Row(NOUNS, _service("key-auth")),
+    "plugin-install": Row(WIRING, _service("cors"), _says(), "plugin.install"),
+    "plugin-uninstall": Row(WIRING, _service("key-auth"), _says(confirm="key-auth"), "plugin.uninstall"),
+    "rule-place": Row(WIRING, _service("key-auth")),
+    "rule-detail": Row(NOUNS, _rule()),
+    "rule-write": Row(
+        WIRING,
+        _rule(),
+        lambda world: (
+            {"step": "save", "enabled": "on", "lock_version": world.rule(), "text": "credentials: ['$ref{spare}']\nkeys: [apikey]\n"}
+            | _once()
+        ),
+        "rule.write",
+    ),
+    "rule-enable": Row(WIRING, _rule("services/chat"), _says(), "rule.enable"),
+    "rule-disable": Row(WIRING, _rule(), _says(), "rule.disable"),
+    "rule-delete": Row(WIRING, _rule(), _says(), "rule.delete"),
+    "rule-restore": Row(WIRING, _rule(number="1"), lambda world: {"lock_version": world.rule()} | _once(), "rule.restore"),
 }
 WRITING = {name: row for name, row in ROWS.items() if row.body}

@@ -82,7 +82,9 @@ def permission(name: str) -> str:
     return asked
 
 
-IN_A_REGION = [name for name in ROWS if name.startswith(("overview", "key-", "consumer-", "instance-", "node-", "service-"))]
+IN_A_REGION = [
+    name for name in ROWS if name.startswith(("overview", "key-", "consumer-", "instance-", "node-", "service-", "plugin-", "rule-"))
+]
 
 
 @pytest.mark.parametrize("name", IN_A_REGION)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.db import connection
 
-from gateway.models import Consumer, Instance, NewCredential, Service
+from gateway.models import Consumer, Instance, NewCredential, Rule, Service
 from secrets_app.models import Key, Region
 from tests import cast
 
@@ -47,6 +47,10 @@ class World:
         tools = cast.mcp(gateway, "tools", key=cast.key(region, "tools"))
         cast.mcp(gateway, "open-tools").open(by=cast.SETUP)
         cast.mcp(foreign, "foreign")
+        edge = cast.plugin(gateway)
+        cast.rule(edge, cast.key_auth(cast.key(region, "edge")))
+        cast.rule(edge, cast.key_auth(cast.key(region, "edge2")))
+        cast.rule(edge, "allow: []\n", chat, enabled=False)
         chat.authorize(["acme"], by=cast.SETUP)
         tools.authorize(["acme"], by=cast.SETUP)
         return cls(region, abroad, gateway, empty, foreign)
@@ -54,6 +58,10 @@ class World:
     def lock(self, kind: type[Key] | type[Consumer] | type[Service], name: str) -> str:
         """The version that an edit form of it carries."""
         return str(kind._default_manager.get(name=name, **self._in_region(kind)).lock_version)
+
+    def rule(self) -> str:
+        """The version of the rule of the gateway."""
+        return str(Rule.objects.get(plugin__instance=self.gateway, service=None).lock_version)
 
     def _in_region(self, kind: type) -> dict[str, object]:
         return {"instance": self.gateway} if issubclass(kind, Service) else {"region": self.region}

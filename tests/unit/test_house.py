@@ -37,7 +37,15 @@ WRITING = {
     "gateway/models/node.py",  # status rows, which no person makes
 }
 PUBLIC = {"sign-in", "sign-out", "healthz", "readyz", "stylesheet"}
-FOLDERS = {"key": "keys", "consumer": "consumers", "instance": "instances", "service": "services", "region": "regions", "audit": "audit"}
+FOLDERS = {
+    "plugin": "plugins",
+    "key": "keys",
+    "consumer": "consumers",
+    "instance": "instances",
+    "service": "services",
+    "region": "regions",
+    "audit": "audit",
+}
 
 
 def where(file: Path) -> str:

@@ -1,0 +1,251 @@
+"""Plug-ins of an instance: the catalogue, installing, and the editor of rules with its two steps."""
+
+import uuid
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from console.facts.plugins import catalogue
+from gateway.models import Instance, Plugin, Rule, Service
+from secrets_app.models import AuditEntry, Key, Reference, Region
+from tests import cast
+from tests.unit.console.asking import get, markup, post, text
+
+
+@pytest.fixture
+def gateway(region: Region) -> Instance:
+    return cast.instance(region, "gateway")
+
+
+@pytest.fixture
+def edge(region: Region) -> Key:
+    return cast.key(region, "secretName")
+
+
+@pytest.fixture
+def key_auth(gateway: Instance) -> Plugin:
+    return cast.plugin(gateway)
+
+
+@pytest.fixture
+def chat(gateway: Instance) -> Service:
+    return cast.service(gateway, "chat")
+
+
+TEXT = "credentials:\n- $ref{secretName}\nkeys:\n- apikey\n- x-api-key\n"
+
+
+def place(instance: Instance, rest: str = "") -> str:
+    return f"/local/instances/{instance.ref}/plugins/{rest}"
+
+
+def of_rule(instance: Instance, rest: str = "", at: str = "instance") -> str:
+    return place(instance, f"key-auth/rules/{at}/{rest}")
+
+
+def typed(step: str, text: str = TEXT, lock_version: int | None = None, **more: str) -> dict[str, str]:
+    given = {"step": step, "text": text.replace("\n", "\r\n"), "enabled": "on", "once": str(uuid.uuid4())}
+    return given | ({"lock_version": str(lock_version)} if lock_version else {}) | more
+
+
+def test_the_catalogue_lists_what_is_installed_and_what_could_be(gateway: Instance, key_auth: Plugin) -> None:
+    said = text(get(place(gateway), "vera"))
+    assert "key-auth Lets in callers" in said
+    assert "Installed, no rule yet" in said
+    assert "cors" in said
+    assert "cors" not in text(get(place(gateway) + "?show=installed", part="plugins"))
+    assert "Nothing matches" in text(get(place(gateway) + "?q=nosuch", part="plugins"))
+
+
+def test_the_catalogue_takes_three_queries_however_many_rules_there_are(
+    gateway: Instance, key_auth: Plugin, chat: Service, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    cast.rule(key_auth, "allow: []\n", chat, enabled=False)
+    with django_assert_num_queries(3):
+        catalogue(gateway)
+
+
+def test_a_plugin_is_installed_and_then_offers_its_first_rule(gateway: Instance) -> None:
+    assert "Not installed" in text(get(place(gateway, "key-auth/")))
+    answer = post(place(gateway, "key-auth/install/"), {"once": str(uuid.uuid4())}, "olive")
+    assert answer["Location"] == place(gateway, "key-auth/")
+    assert "Write the first rule" in text(get(place(gateway, "key-auth/")))
+    assert Plugin.objects.get().name == "key-auth"
+
+
+def test_installing_twice_is_refused_and_the_same_post_twice_is_one_deed(gateway: Instance) -> None:
+    body = {"once": str(uuid.uuid4())}
+    post(place(gateway, "key-auth/install/"), body)
+    post(place(gateway, "key-auth/install/"), body)
+    post(place(gateway, "key-auth/install/"), {"once": str(uuid.uuid4())}, status=409)
+    assert AuditEntry.objects.filter(action="plugin.install", outcome="ok").count() == 1
+
+
+def test_uninstalling_takes_the_name_and_releases_the_keys(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    cast.rule(key_auth, TEXT)
+    url = place(gateway, "key-auth/uninstall/")
+    assert "1 of them is enabled" in text(get(url))
+    post(url, {"confirm": "key"}, status=422)
+    post(url, {"confirm": "key-auth"})
+    assert not Plugin.objects.exists()
+    assert not Reference.objects.filter(key=edge).exists()
+
+
+@pytest.mark.parametrize("name", ["nosuch", "KEY-AUTH"])
+def test_what_is_not_in_the_catalogue_is_not_found(gateway: Instance, name: str) -> None:
+    get(place(gateway, f"{name}/"), status=404)
+    get(place(gateway, f"{name}/install/"), status=404)
+
+
+def test_the_seeds_example_is_reviewed_and_then_saved(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    form = get(of_rule(gateway, "edit/"), "olive")
+    assert "# Reference the key named secretName" in form.content.decode()
+    shown = post(of_rule(gateway, "edit/"), typed("review"), "olive", status=200)
+    assert "Review the changes" in text(shown)
+    assert "Added: - $ref{secretName}" in text(shown)
+    assert not Rule.objects.exists()
+    answer = post(of_rule(gateway, "edit/"), typed("save"), "olive")
+    assert answer["Location"] == of_rule(gateway)
+    rule = Rule.objects.get()
+    assert (rule.text, rule.enabled) == (TEXT, True)
+    assert AuditEntry.objects.latest("seq").action == "rule.write"
+    assert "$ref{secretName} credentials[0] , line 2" in text(get(of_rule(gateway), "vera"))
+
+
+def test_without_the_tick_the_rule_stays_disabled(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    body = typed("save")
+    del body["enabled"]
+    post(of_rule(gateway, "edit/"), body)
+    assert not Rule.objects.get().enabled
+
+
+@pytest.mark.parametrize("step", ["review", "save"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            "credentials:\n- $ref{secretNam}\nkeys: [apikey]\n",
+            "Line 2, column 3: credentials[0]: No key is named “secretNam”",
+        ),
+        ("credentials:\n- $ref{secretNam}\nkeys: [apikey]\n", "Did you mean “secretName”?"),
+        ("credential: []\n", "Line 1, column 1: credential: There is no such field here. Did you mean “credentials”?"),
+        ("credentials:\n\t- a\n", "A tab stands here"),
+        ("credentials:\n- $ref{secretName\nkeys: [a]\n", "Line 2"),
+        ("a: &a [x]\nb: *a\n", "Anchors (&name) are not read"),
+        ("a: 1\na: 2\n", "stands here twice"),
+        ("a: x\0y\n", "An invisible character (U+0000)"),
+        ("a: 1\n---\nb: 2\n", "A second document begins here"),
+        ("[" * 200, "nested deeper"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_and_nothing_is_saved(
+    gateway: Instance, key_auth: Plugin, edge: Key, step: str, wrong: str, said: str
+) -> None:
+    answer = post(of_rule(gateway, "edit/"), typed(step, wrong), status=422)
+    assert said in text(answer)
+    assert 'aria-invalid="true"' in markup(answer)
+    assert not Rule.objects.exists()
+
+
+def test_editing_further_keeps_what_was_typed(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    answer = post(of_rule(gateway, "edit/"), typed("edit", TEXT + "realm: mine\n"), status=200)
+    assert "realm: mine" in answer.content.decode()
+    assert "Review changes" in text(answer)
+
+
+def test_a_stale_save_shows_what_is_stored_now_and_the_next_one_is_meant(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    rule = cast.rule(key_auth, TEXT)
+    seen = rule.lock_version
+    cast.rule(key_auth, TEXT + "realm: theirs\n")
+    answer = post(of_rule(gateway, "edit/"), typed("save", TEXT + "realm: mine\n", seen), status=409)
+    assert "Stored now, and what you would change" in text(answer)
+    assert "Removed: realm: theirs" in text(answer)
+    assert "Added: realm: mine" in text(answer)
+    now = Rule.objects.get().lock_version
+    assert f'name="lock_version" value="{now}"' in markup(answer)
+    post(of_rule(gateway, "edit/"), typed("save", TEXT + "realm: mine\n", now))
+    assert Rule.objects.get().text.endswith("realm: mine\n")
+
+
+def test_the_same_save_twice_is_one_deed(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    body = typed("save")
+    post(of_rule(gateway, "edit/"), body)
+    post(of_rule(gateway, "edit/"), body)
+    assert Rule.objects.get().number == 1
+
+
+def test_a_rule_for_a_service_is_added_from_the_list_of_services(gateway: Instance, key_auth: Plugin, chat: Service, edge: Key) -> None:
+    cast.mcp(gateway, "chat")  # of the same name
+    said = markup(get(place(gateway, "key-auth/rules/new/"), "olive", part="panel"))
+    assert of_rule(gateway, "edit/", at="services/chat") in said
+    assert of_rule(gateway, "edit/", at="mcp/chat") in said
+    post(of_rule(gateway, "edit/", at="mcp/chat"), typed("save"), "olive")
+    rule = Rule.objects.get()
+    assert rule.service is not None
+    assert rule.service.audit_kind == "mcp_service"
+    assert of_rule(gateway, "edit/", at="mcp/chat") not in markup(get(place(gateway, "key-auth/rules/new/"), "olive"))
+    get(of_rule(gateway, at="services/nosuch"), status=404)
+    get(of_rule(gateway, at="services/chat"), status=404)
+
+
+def test_a_rule_is_disabled_enabled_and_deleted(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    rule = cast.rule(key_auth, TEXT)
+    post(of_rule(gateway, "disable/"), {}, "olive")
+    rule.refresh_from_db()
+    assert not rule.enabled
+    post(of_rule(gateway, "disable/"), {}, "olive", status=409)
+    post(of_rule(gateway, "enable/"), {}, "olive")
+    assert "$ref{secretName}" in text(get(of_rule(gateway, "delete/"), "olive"))
+    answer = post(of_rule(gateway, "delete/"), {}, "olive")
+    assert answer["Location"] == place(gateway, "key-auth/")
+    assert not Rule.objects.exists()
+
+
+def test_enabling_a_rule_whose_key_is_disabled_is_refused_with_the_line(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    cast.rule(key_auth, TEXT, enabled=False)
+    edge.disable(by=cast.SETUP)
+    answer = post(of_rule(gateway, "enable/"), {}, status=422)
+    assert "Line 2, column 3: credentials[0]: The key “secretName” is disabled" in text(answer)
+
+
+def test_an_earlier_text_is_shown_as_changes_and_restored(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    cast.rule(key_auth, TEXT)
+    rule = cast.rule(key_auth, TEXT + "realm: later\n")
+    assert "Restore" in text(get(of_rule(gateway)))
+    assert "Removed: realm: later" in text(get(of_rule(gateway, "restore/1/"), "olive", part="panel"))
+    post(of_rule(gateway, "restore/1/"), {"lock_version": "1"}, status=409)
+    post(of_rule(gateway, "restore/1/"), {"lock_version": str(rule.lock_version)})
+    assert Rule.objects.get().text == TEXT
+    get(of_rule(gateway, "restore/99/"), status=404)
+
+
+def test_restoring_a_text_that_names_a_missing_key_is_refused(gateway: Instance, key_auth: Plugin, region: Region, edge: Key) -> None:
+    gone = cast.key(region, "gone")
+    cast.rule(key_auth, cast.key_auth(gone))
+    rule = cast.rule(key_auth, TEXT)
+    gone.delete(by=cast.SETUP)
+    answer = post(of_rule(gateway, "restore/1/"), {"lock_version": str(rule.lock_version)}, status=422)
+    assert "No key is named “gone” in this region" in text(answer)
+    assert Rule.objects.get().text == TEXT
+
+
+def test_a_viewer_reads_a_rule_and_is_told_who_may_change_it(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    cast.rule(key_auth, TEXT)
+    assert "Edit Needs" in text(get(of_rule(gateway), "vera"))
+    for page in ("edit/", "enable/", "disable/", "delete/"):
+        get(of_rule(gateway, page), "vera", status=403)
+
+
+def test_the_key_leads_to_the_line_that_refers_to_it(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    cast.rule(key_auth, TEXT)
+    drawer = markup(get("/local/keys/secretName/references/", part="panel"))
+    link = of_rule(gateway) + "?at=credentials%5B0%5D#at"
+    assert link in drawer
+    assert '<li class="at" id="at"><span class="no" aria-hidden="true">2</span>' in markup(get(link.partition("#")[0]))
+
+
+def test_an_instance_that_is_too_old_for_references_says_so(region: Region, edge: Key) -> None:
+    old = cast.instance(region, "old", version="2.1.10")
+    cast.plugin(old)
+    answer = post(of_rule(old, "edit/"), typed("save"), status=422)
+    assert "References need version 2.1.11" in text(answer)
