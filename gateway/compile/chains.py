@@ -21,6 +21,8 @@ from google.protobuf.any_pb2 import Any
 from gateway.compile.wire import over_ads, packed
 from gateway.names import CORS, RATE_LIMIT
 
+_TAKING = "take"
+
 
 def _messages() -> tuple[type[Message], type[Message]]:
     """FilterChainConfig{default_filter_chain} and FilterChainConfigPerRoute{filter_chain}; a FilterChain is {filters}."""
@@ -65,24 +67,20 @@ def rate_limit_filter() -> HttpFilter:
     return HttpFilter(name=RATE_LIMIT, config_discovery=source, disabled=True)
 
 
-def chained(filters: Iterable[TypedExtensionConfig]) -> Any:
-    """A route's own configuration of a chain, which turns it on."""
+def chained(taken: Iterable[str], filters: Iterable[TypedExtensionConfig]) -> Any:
+    """A route's own configuration of a chain, which turns it on. The headers `taken` are taken off before any other filter runs."""
+    mutations = Mutations(request_mutations=[Mutation(remove=name) for name in taken])
+    taking = TypedExtensionConfig(name=_TAKING, typed_config=packed(HeaderMutation(mutations=mutations)))
     config = FilterChainConfigPerRoute()
-    config.filter_chain.filters.extend(filters)
+    config.filter_chain.filters.extend([taking, *filters] if mutations.request_mutations else filters)
     return packed(config)
 
 
-def removal(headers: Iterable[str]) -> TypedExtensionConfig:
-    """A filter that takes these headers off a request."""
-    mutations = Mutations(request_mutations=[Mutation(remove=name) for name in headers])
-    return TypedExtensionConfig(name="remove", typed_config=packed(HeaderMutation(mutations=mutations)))
-
-
 def removed_by(filters: Iterable[TypedExtensionConfig]) -> frozenset[str]:
-    """What `removal` takes off, if these begin with it."""
+    """What is taken off before any other of these runs."""
     own = HeaderMutation()
     first = next(iter(filters), None)
-    if first is None or first.name != "remove" or not first.typed_config.Unpack(own):
+    if first is None or first.name != _TAKING or not first.typed_config.Unpack(own):
         return frozenset()
     return frozenset(mutation.remove for mutation in own.mutations.request_mutations)
 

@@ -14,7 +14,9 @@ from uuid import UUID
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.route.v3.route_components_pb2 import RateLimit
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from envoy.type.v3.token_bucket_pb2 import TokenBucket
 from google.protobuf.any_pb2 import Any
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.json_format import ParseDict
@@ -33,6 +35,8 @@ from gateway.plugins.base import Accepted, Callee, Here, Native, SecretName
 from gateway.plugins.paths import Path, written
 from secrets_app.refs import Template
 
+HeaderValueMatch = RateLimit.Action.HeaderValueMatch
+
 _BEARER = b"Bearer "
 _PREFIX_AND_KEY = 2
 
@@ -43,6 +47,7 @@ class Filled:
 
     filters: tuple[TypedExtensionConfig, ...] = ()
     slots: Mapping[str, Any] = field(default_factory=dict)
+    limits: tuple[tuple[Json, TokenBucket], ...] = ()  # a HeaderValueMatch, and what it takes from
     clusters: tuple[Cluster, ...] = ()
     secrets: tuple[Secret, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -57,8 +62,15 @@ def filled(native: Native, rule: Rule, loop_mark: str, values: Mapping[UUID, Val
         for number, config in enumerate(native.filters)
     )
     slots = {name: _message(filler.fill(config)) for name, config in native.slots.items()}
-    clusters, secrets = tuple(filler.clusters.values()), tuple(filler.secrets.values())
-    return Filled(filters, slots, clusters, secrets, tuple(filler.problems), filler.works)
+    return Filled(
+        filters=filters,
+        slots=slots,
+        limits=tuple((ParseDict(one.match, HeaderValueMatch()), ParseDict(one.bucket, TokenBucket())) for one in native.limits),
+        clusters=tuple(filler.clusters.values()),
+        secrets=tuple(filler.secrets.values()),
+        problems=tuple(filler.problems.values()),
+        works=filler.works,
+    )
 
 
 def _message(config: Json) -> Any:
@@ -76,7 +88,7 @@ class _Filler:
         self._owners: dict[bytes, str] = {}  # of what callers present
         self.clusters: dict[str, Cluster] = {}
         self.secrets: dict[str, Secret] = {}
-        self.problems: list[Problem] = []
+        self.problems: dict[str, Problem] = {}  # the first of each place
         self.works = True
 
     def fill(self, config: Json) -> Json:
@@ -154,7 +166,8 @@ class _Filler:
         return missing
 
     def _problem(self, use: Use, path: Path, reason: str) -> None:
-        self.problems.append(Problem("plugin", self._rule.id, written(path), use.key_id, reason))
+        place = written(path)
+        self.problems.setdefault(place, Problem("plugin", self._rule.id, place, use.key_id, reason))
 
 
 def _fill(template: Template, values: list[Value]) -> bytes:

@@ -3,8 +3,9 @@
 A rule that lacks a value which it would send, or whose text no longer passes, closes the routes that it is for, and no others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any as Message
 from uuid import UUID
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -14,9 +15,8 @@ from envoy.extensions.common.ratelimit.v3.ratelimit_pb2 import LocalRateLimitDes
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from google.protobuf.any_pb2 import Any
-from google.protobuf.json_format import ParseDict
 
-from gateway.compile.markers import Filled, filled
+from gateway.compile.markers import Filled, HeaderValueMatch, filled
 from gateway.compile.memo import Memo
 from gateway.compile.problems import Problem
 from gateway.compile.values import Value
@@ -24,7 +24,7 @@ from gateway.compile.wire import always, packed
 from gateway.inventory import Instance, Rule, Service
 from gateway.names import ENTRY_PLUGINS, FIRST_PLUGINS, LAST_PLUGINS, RATE_LIMIT, loop_mark, route_name
 from gateway.plugins import CATALOGUE, custom
-from gateway.plugins.base import INSTANCE, SERVICE, Config, Limit, Native, Official
+from gateway.plugins.base import INSTANCE, SERVICE, Config, Native, Official
 from gateway.plugins.examine import examine
 from gateway.plugins.identity import only_authorizes
 from gateway.sources import Source
@@ -36,12 +36,20 @@ _LIMITING = CATALOGUE["rate-limit"]
 class Fitting:
     """What the rules of a service add to its route."""
 
-    chains: Mapping[str, tuple[TypedExtensionConfig, ...]] = field(default_factory=dict)  # by the filter that runs them
+    chains: Mapping[str, "Chain"] = field(default_factory=dict)  # by the filter that runs them
     slots: Mapping[str, Any] = field(default_factory=dict)  # by filter
     limits: tuple[RateLimit, ...] = ()
     looks_at: frozenset[Source] = frozenset()
     keeps: frozenset[str] = frozenset()
     works: bool = True  # otherwise its calls are answered 503
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Equal keys, equal filters: most services of an instance have the same ones."""
+
+    key: tuple[Hashable, ...]
+    filters: tuple[TypedExtensionConfig, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,9 @@ def plugins(instance: Instance, values: Mapping[UUID, Value], memo: Memo) -> Plu
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A rule by itself, whatever services it is for."""
+    """A rule by itself, whatever services it is for. What it came to depends on nothing but its key."""
 
+    key: Hashable
     plugin: Official
     config: Config | None  # None: the text does not pass
     native: Native
@@ -93,17 +102,18 @@ def _made(rule: Rule, level: str, above: Rule | None, mark: str, values: Mapping
     """Changes with the texts, with the versions of the keys that they name, and with whether there is a value for each."""
     keys = [use for one in (rule, above) if one for _name, use in one.keys]
     readable = frozenset(version.id for use in keys for version in use.versions if version.id in values)
-    return memo.once(("rule", rule, level, above, mark, readable), lambda: _map(rule, level, above, mark, values))  # type: ignore[no-any-return]
+    key = ("rule", rule, level, above, mark, readable)
+    return memo.once(key, lambda: _map(key, rule, level, above, mark, values))  # type: ignore[no-any-return]
 
 
-def _map(rule: Rule, level: str, above: Rule | None, mark: str, values: Mapping[UUID, Value]) -> _Made:
+def _map(key: Hashable, rule: Rule, level: str, above: Rule | None, mark: str, values: Mapping[UUID, Value]) -> _Made:
     plugin = _official(rule)
     config, higher = _config(plugin, rule, level), _config(plugin, above, INSTANCE) if above else None
     if config is None or (above and higher is None):
-        return _Made(plugin, config, Native(), Filled(works=False))
+        return _Made(key, plugin, config, Native(), Filled(works=False))
     native = plugin.native(config, level, higher)
     origin = above if above and only_authorizes(config) else rule
-    return _Made(plugin, config, native, filled(native, origin, mark, values))
+    return _Made(key, plugin, config, native, filled(native, origin, mark, values))
 
 
 def _official(rule: Rule) -> Official:
@@ -133,47 +143,46 @@ def _effective(instance: Instance, made: Mapping[int, _Made]) -> Iterator[tuple[
 
 
 def _fitting(service: Service, rules: list[_Made]) -> Fitting:
-    chains: dict[str, tuple[TypedExtensionConfig, ...]] = {}
-    slots: dict[str, Any] = {}
-    for rule in (rule for rule in rules if rule.filled.works):
-        if rule.filled.filters:
-            chains[_chain(rule.plugin)] = chains.get(_chain(rule.plugin), ()) + rule.filled.filters
-        slots |= rule.filled.slots
-    limits = tuple(_rate_limit_of(service, number, limit) for number, limit in enumerate(_limits(rules)))
+    working = [rule for rule in rules if rule.filled.works]
+    slots = {name: config for rule in working for name, config in rule.filled.slots.items()}
+    limits = [limit for rule in working for limit in rule.filled.limits]
     if limits:
         # "config" has to be there, and may be empty.
         slots[RATE_LIMIT] = packed(FilterConfig(config=Any()))
     return Fitting(
-        chains=chains,
+        chains={name: chain for name in (FIRST_PLUGINS, ENTRY_PLUGINS, LAST_PLUGINS) if (chain := _chain(name, working)).filters},
         slots=slots,
-        limits=limits,
+        limits=tuple(_taking(service, number, match) for number, (match, _bucket) in enumerate(limits)),
         looks_at=frozenset(source for rule in rules for source in rule.native.looks_at),
         keeps=frozenset(name for rule in rules for name in rule.native.keeps),
-        works=all(rule.filled.works for rule in rules),
+        works=len(working) == len(rules),
     )
 
 
-def _chain(plugin: Official) -> str:
+def _chain(name: str, rules: list[_Made]) -> Chain:
+    mine = [rule for rule in rules if rule.filled.filters and _place(rule.plugin) == name]
+    return Chain(tuple(rule.key for rule in mine), tuple(one for rule in mine for one in rule.filled.filters))
+
+
+def _place(plugin: Official) -> str:
     if plugin.order <= _LIMITING.order:
         return FIRST_PLUGINS
     return ENTRY_PLUGINS if plugin.phase in ("authentication", "authorization") else LAST_PLUGINS
 
 
-def _limits(rules: list[_Made]) -> list[Limit]:
-    return [limit for rule in rules for limit in rule.native.limits]
-
-
-def _rate_limit_of(service: Service, number: int, limit: Limit) -> RateLimit:
-    match = {"descriptor_key": route_name(service), "descriptor_value": str(number), **limit.match}
-    return ParseDict({"actions": [{"header_value_match": match}]}, RateLimit())
+def _taking(service: Service, number: int, match: Message) -> RateLimit:
+    """Which requests take from the service's bucket of this number."""
+    named = HeaderValueMatch(descriptor_key=route_name(service), descriptor_value=str(number))
+    named.MergeFrom(match)
+    return RateLimit(actions=[RateLimit.Action(header_value_match=named)])
 
 
 def _rate_limit(effective: list[tuple[Service, list[_Made]]]) -> Any:
     """The buckets. A request takes from those that its route names, and a route without a limit from none."""
     buckets = LocalRateLimit(stat_prefix="rate_limit", filter_enabled=always(), filter_enforced=always())
     for service, rules in effective:
-        for number, limit in enumerate(_limits(rules)):
+        limits = [limit for rule in rules if rule.filled.works for limit in rule.filled.limits]
+        for number, (_match, bucket) in enumerate(limits):
             entry = RateLimitDescriptor.Entry(key=route_name(service), value=str(number))
-            bucket = ParseDict({"token_bucket": limit.bucket}, LocalRateLimitDescriptor(entries=[entry]))
-            buckets.descriptors.append(bucket)
+            buckets.descriptors.append(LocalRateLimitDescriptor(entries=[entry], token_bucket=bucket))
     return packed(TypedExtensionConfig(name=RATE_LIMIT, typed_config=packed(buckets)))

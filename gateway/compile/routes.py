@@ -21,7 +21,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from gateway.compile.chains import chained, removal
+from gateway.compile.chains import chained
 from gateway.compile.credentials import Roll, forwarding, in_order, key_sources
 from gateway.compile.memo import Memo
 from gateway.compile.parameters import cutting
@@ -99,7 +99,7 @@ def _route(service: Service, way: Way, roll: Roll, fitting: Fitting, values: Map
     names = tuple(name for consumer in service.authorized for name in roll.names.get(consumer, ()))
     sources = in_order(source for consumer in service.authorized for source in roll.sources.get(consumer, ()))
     route = Route(name=route_name(service, way.part), match=way.match)
-    _put_plugins_on(route, service, roll, fitting)
+    _put_plugins_on(route, service, roll, fitting, memo)
     if service.consumer_authentication and not names:
         # An empty list of allowed clients would admit every one of them.
         route.direct_response.CopyFrom(_answer(403, _NOBODY))
@@ -122,19 +122,19 @@ def _route(service: Service, way: Way, roll: Roll, fitting: Fitting, values: Map
     return route
 
 
-def _put_plugins_on(route: Route, service: Service, roll: Roll, fitting: Fitting) -> None:
+def _put_plugins_on(route: Route, service: Service, roll: Roll, fitting: Fitting, memo: Memo) -> None:
     """Callers' credentials are taken off in front of those plugins that change the request: what these put in their place stays."""
-    credentials = _callers_own(service, {*roll.all_sources, *fitting.looks_at}) - (
-        fitting.keeps if not service.consumer_authentication else frozenset()
-    )
+    vouched = frozenset() if service.consumer_authentication else fitting.keeps
+    credentials = tuple(sorted(_callers_own(service, {*roll.all_sources, *fitting.looks_at}) - vouched))
     for name, config in fitting.slots.items():
         route.typed_per_filter_config[name].CopyFrom(config)
-    for name, filters in fitting.chains.items():
-        first = (removal(sorted(credentials)),) if name == LAST_PLUGINS else ()
-        route.typed_per_filter_config[name].CopyFrom(chained((*first, *filters)))
+    for name, chain in fitting.chains.items():
+        taken = credentials if name == LAST_PLUGINS else ()
+        packed_chain = memo.once(("chain", chain.key, taken), lambda chain=chain, taken=taken: chained(taken, chain.filters))  # type: ignore[misc]
+        route.typed_per_filter_config[name].CopyFrom(packed_chain)
     # A stream that has to be read on its way must come as it is.
     never = _OUR_KNOWLEDGE | ({"accept-encoding"} if service.message_path else frozenset())
-    route.request_headers_to_remove.extend(sorted(never if LAST_PLUGINS in fitting.chains else never | credentials))
+    route.request_headers_to_remove.extend(sorted(never if LAST_PLUGINS in fitting.chains else never.union(credentials)))
 
 
 def _authentication(names: tuple[str, ...], sources: tuple[Source, ...]) -> Any:
