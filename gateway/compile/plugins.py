@@ -123,9 +123,10 @@ def _official(rule: Rule) -> Official:
 
 
 def _config(plugin: Official, rule: Rule, level: str) -> Config | None:
-    """It passed when it was saved; since then the schema may have grown stricter, or the row been changed by hand."""
+    """It passed when it was saved; since then the schema may have grown stricter, or a row been changed by hand."""
     document, faults = examine(plugin, rule.text, level)
-    return None if faults else document.tree
+    known = {name.lower() for name, _use in rule.keys}
+    return None if faults or any(placed.ref.name.lower() not in known for placed in document.refs) else document.tree
 
 
 def _effective(instance: Instance, made: Mapping[int, _Made]) -> Iterator[tuple[Service, list[_Made]]]:

@@ -1,8 +1,8 @@
 -- Runs a custom plugin: in an environment of its own, with its configuration, and closed when it fails.
 --
 -- In front of this stand NAME and SOURCE. The script is data here, so one that cannot be read harms its own routes and nobody's
--- configuration. It defines envoy_on_request(handle, config), envoy_on_response(handle, config), or both; secret fields of config are
--- there for the request alone.
+-- configuration. It defines envoy_on_request(handle, config), envoy_on_response(handle, config), or both. `config.<field>` is also there
+-- without being handed on; secret fields are there for the request alone.
 
 jit.off() -- the count below only sees what is interpreted
 local EVERY, MOST = 10000, 2000 -- together 20 million instructions without a pause, about a tenth of a second: then it is stopped
@@ -38,6 +38,13 @@ local environment = {
   os = only(os, "clock", "date", "difftime", "time"),
 }
 environment._G = environment
+
+-- Requests take turns whenever one waits, and each has a thread of Lua of its own.
+local running, configs = coroutine.running, setmetatable({}, {__mode = "k"})
+environment.config = setmetatable({}, {
+  __index = function(_, field) return (configs[running()] or {})[field] end,
+  __newindex = function() error("config cannot be changed", 2) end,
+})
 getmetatable("").__index = environment.string
 
 local chunk, broken
@@ -94,6 +101,7 @@ end
 local function run(handle, name, with_secrets)
   spent = 0
   local config, secrets = configured(handle, with_secrets)
+  configs[running()] = config
   local done, problem = pcall(function()
     load()
     if environment[name] then environment[name](limited(handle, secrets), config) end

@@ -1,7 +1,9 @@
 """Custom plugins on a running gateway: scripts in Lua, in a room of their own."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -84,6 +86,39 @@ def test_lists_and_groups_arrive_as_tables(plane: Plane, gateway: Gateway, backe
     plane.publish(region)
     assert gateway.status("/ai/chat/a") == 200
     assert backend.last.header("x-seen") == "42endniltrue"
+
+
+def test_config_is_that_of_the_request_under_way_also_after_it_had_to_wait(
+    plane: Plane, gateway: Gateway, backend: Backend, region: Region
+) -> None:
+    """The two rules share an interpreter, and a request waits for its body while others run."""
+    source = """
+        function envoy_on_request(handle)
+          local before = config.header
+          handle:body()
+          handle:headers():replace("x-seen", before .. "/" .. config.header .. "/" .. config.token)
+        end
+    """
+    for service in ("chat", "notes"):
+        region.rule("wait", f"header: {service}\ntoken: {service} $ref{{script_token}}", service=service, script=script(source))
+    plane.publish(region)
+
+    def slowly(service: str) -> None:
+        def body() -> Iterator[bytes]:
+            yield b"a"
+            meeting.wait(10)
+            yield b"b"
+
+        httpx.post(f"{gateway.url}/ai/{service}/a", content=body(), timeout=20)
+
+    meeting = threading.Barrier(2)
+    threads = [threading.Thread(target=slowly, args=(service,)) for service in ("chat", "notes")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    seen = {seen.header("x-seen") for seen in backend.seen}
+    assert seen == {f"{service}/{service}/{service} {TOKEN}" for service in ("chat", "notes")}
 
 
 def test_a_script_may_answer_itself_and_change_answers(plane: Plane, gateway: Gateway, backend: Backend, region: Region) -> None:

@@ -111,3 +111,23 @@ def test_a_certificate_of_an_authority_that_nobody_trusts_is_refused(
         publish(plane, region, backend, "localhost")
         assert gateway.status("/ai/chat/models", ALICE) == 503
         assert not backend.seen
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize(("named", "status"), [(True, 200), (False, 403)])
+def test_the_service_that_a_plugin_asks_has_to_have_a_certificate_for_its_own_address(
+    plane: Plane, gateway: Gateway, region: Region, authority: Authority, host: str, named: bool, status: int
+) -> None:
+    """Not for the one that the caller named."""
+    own = x509.DNSName(host) if host == "localhost" else x509.IPAddress(ip_address(host))
+    with running_backend() as backend, running_backend(authority.context(own if named else x509.DNSName("gateway.example"))) as judge:
+        region.key("token", "judges-token-0123456789")
+        address = f"https://{host}:{judge.port}/check"
+        rule = f"http_service: {{endpoint: {{address: '{address}'}}, authorization_request: {{headers_to_add: {{x-t: '$ref{{token}}'}}}}}}"
+        region.rule("ext-auth", rule)
+        region.service("chat", backend.port, consumer_authentication=False)
+        plane.publish(region)
+        assert gateway.status("/ai/chat/models", host="gateway.example") == status
+        assert [(seen.target, seen.header("host"), seen.header("x-t")) for seen in judge.seen] == [
+            ("/check/ai/chat/models", f"{host}:{judge.port}", "judges-token-0123456789")
+        ][: 1 if named else 0]

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any as Message
 
@@ -252,6 +253,16 @@ def test_a_text_that_no_longer_passes_closes_its_routes_and_no_others(region: Re
     region.rule(plugin, CATALOGUE["cors"].example if plugin == "cors" else "other: nonsense", service="chat")
     assert route(region, "notes").direct_response.status == 503
     assert snapshot(region)
+
+
+def test_a_reference_of_which_nothing_is_known_closes_its_routes(region: Region) -> None:
+    region.rule("key-auth", KEYS, service="chat")
+    (instance,) = region.inventory.instances
+    services = tuple(replace(one, rules=tuple(replace(rule, keys=()) for rule in one.rules)) for one in instance.services)
+    torn_apart = replace(region.inventory, instances=(replace(instance, services=services),))
+    (made,) = compile_region(torn_apart, region.values, Memo()).values()
+    table = RouteConfiguration.FromString(made.resources[ROUTE][ROUTES].value)
+    assert [found.direct_response.status for found in table.virtual_hosts[0].routes if found.name.startswith("ai/")] == [503, 0]
 
 
 def test_what_no_route_uses_is_not_sent(region: Region) -> None:
