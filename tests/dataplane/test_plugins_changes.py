@@ -204,9 +204,8 @@ HOSTILE: dict[str, list[str]] = {
         "credentials: ['$ref{key}']\nkeys: [" + ", ".join(f"k{number}" for number in range(16)) + ']\nrealm: "it\'s %REQ(x)% 100%"',
         "credentials: ['" + LONG + "$ref{key}']\nkeys: ['!#$%&*+-.^_|~']\nin_query: false",
         "consumers: [{name: '" + "n" * 128 + "', credential: '%$ref{key}%'}, {name: 'a@b.c-_', credential: '\"$ref{pass}'}]\nkeys: [k]",
-        "consumers: [{name: same, credential: '$ref{key}'}, {name: same, credential: '$ref{pass}'}]\nkeys: [k]",
     ],
-    "basic-auth": ["consumers: [{name: a, credential: '" + LONG + ":$ref{pass}'}, {name: a, credential: 'ü\\:$ref{key}'}]"],
+    "basic-auth": ["consumers: [{name: a, credential: '" + LONG + ":$ref{pass}'}, {name: b, credential: 'ü\\:$ref{key}'}]"],
     "jwt-auth": [
         *(f"consumers: [{{name: a, issuer: i, jwks: '{key_set(key)}'}}]" for key in USABLE),
         "consumers: [" + ", ".join(f"{{name: n{number}, issuer: i, jwks: '{key_set(ec_key())}'}}" for number in range(20)) + "]",
