@@ -59,6 +59,10 @@
     row.remove();
     if (next) focusRow(next);
   });
+  addEventListener("htmx:beforeSwap", (e) => { // a preset that comes too late: what was typed meanwhile stays
+    const sent = e.detail.requestConfig.parameters;
+    if (e.target.matches("[data-preset]")) e.detail.shouldSwap &&= $$("input", e.target).every((input) => input.value === (sent[input.name] ?? ""));
+  });
   addEventListener("htmx:afterSwap", (e) => { if (e.target.matches("[data-rows]")) focusRow(e.target.lastElementChild); });
 
   /* ── A value shown once: it cannot be left before it was copied, saved, or said to be stored ── */
