@@ -324,7 +324,8 @@ def test_a_value_that_cannot_be_opened_is_a_problem_of_its_holder_alone(node: No
 
     async def scenario(desk: Desk) -> None:
         version = KeyVersion.objects.get(key__name="alice")
-        KeyVersion.objects.filter(pk=version.pk).update(body=bytes(version.body)[:-1] + b"\0")
+        body = bytes(version.body)
+        KeyVersion.objects.filter(pk=version.pk).update(body=body[:-1] + bytes([body[-1] ^ 1]))
         cast.consumer(alice.region, "carol", text="carol-key-0123456789")
         # What was opened once is kept, so the damage shows when the control plane starts anew.
         await desk.until_published(node)

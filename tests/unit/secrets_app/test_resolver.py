@@ -26,11 +26,12 @@ def test_a_version_that_cannot_be_opened_is_told_once_and_tried_again_when_it_ch
     good = version_of(key)
     spoil = KeyVersion.objects.filter(pk=good.pk)
     resolver = Resolver()
-    spoil.update(body=bytes(good.body)[:-1] + b"\0")
+    body = bytes(good.body)
+    spoil.update(body=body[:-1] + bytes([body[-1] ^ 1]))
     for _ in range(3):
         assert resolver.resolve([good.pk]) == {}
     assert [record.message.split(" of ")[0] for record in caplog.records] == [f"Version {good.pk}"]
-    spoil.update(body=bytes(good.body)[:-1] + b"\1")
+    spoil.update(body=body[:-1] + bytes([body[-1] ^ 2]))
     assert resolver.resolve([good.pk]) == {}
     assert len(caplog.records) == 2
     spoil.update(body=good.body)
