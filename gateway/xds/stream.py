@@ -242,9 +242,10 @@ class _Subscription:
         What the node now has of it is uncertain. It should be what it held before (ACK and NACK semantics), but Envoy takes the
         good clusters of a response that it refuses, and starts its next listener with the extension that it refused.
         """
-        names = [name for name, resource in flight.changes.items() if resource and self._follows(name)]
+        sent = [name for name, resource in flight.changes.items() if resource]
+        names = [name for name in sent if self._follows(name)]  # one that it left meanwhile may have earned the refusal
         self._held.update(dict.fromkeys(names, _UNCERTAIN))
-        if len(names) != 1:
+        if len(sent) != 1 or not names:
             middle = len(names) // 2
             self._halves.extend(half for half in (names[:middle], names[middle:]) if half)
             return None

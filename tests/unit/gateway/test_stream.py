@@ -6,7 +6,7 @@ import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from google.protobuf.any_pb2 import Any
 from google.rpc.status_pb2 import Status
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.snapshot import Snapshot
@@ -424,6 +424,7 @@ moves = st.one_of(
 
 
 @settings(max_examples=400, deadline=None)
+@example([("publish", {"a": "bad", "b": "1"}, {}, {}), ("subscribe", SECRET, {"a", "b"}), ("leave", SECRET, {"a"})])
 @given(st.lists(moves, max_size=40))
 def test_whatever_happens_the_client_ends_up_with_the_last_snapshot(script: list[tuple[object, ...]]) -> None:
     client, shot = Client(), snapshot()
