@@ -18,9 +18,9 @@ from gateway.plugins.base import INSTANCE, SERVICE
 from gateway.plugins.document import Fault, normal
 from gateway.plugins.review import Mention, Review, RuleRefused, review
 from secrets_app.actor import Actor
-from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, NotFound, StaleEdit
-from secrets_app.models import Key, Planned, Reference, deed
+from secrets_app.models import Planned, Reference, deed
+from secrets_app.models.binding import Place, Unusable, refer
 
 REVISIONS_KEPT = 50
 
@@ -142,9 +142,21 @@ class Rule(Noun):
         """Rows as the text has them, whatever they were and whatever state the keys are in. The keys' counts are mended by who calls."""
         self.references.delete()
         seen = type(self).review(self.plugin, self.service, self.text, by=by)
-        wanted = {(mention.path, mention.key.pk): (mention.key, mention) for mention in seen.mentions if mention.key}
-        for key, mention in wanted.values():
-            self._refer(key, mention)
+        known = [mention for mention in seen.mentions if mention.key]
+        Reference.objects.bulk_create(
+            (
+                Reference(
+                    key=mention.key,
+                    holder_kind=self.audit_kind,
+                    holder_id=self.pk,
+                    path=mention.path,
+                    inbound=mention.inbound,
+                    realm=self._realm if mention.inbound else "",
+                )
+                for mention in known
+            ),
+            ignore_conflicts=True,  # a key twice in one scalar
+        )
 
     # Below the verbs
 
@@ -184,49 +196,16 @@ class Rule(Noun):
             self.revisions.filter(number__lte=self.number - REVISIONS_KEPT).delete()
 
     def _bind(self, mentions: tuple[Mention, ...], by: Actor | None) -> list[str]:
-        """Make the reference rows those of the text: one for each path and key. The names of keys no longer referred to.
-
-        Rows of a key that stays move with the text as they are; only a key that comes or goes is counted.
-        """
-        rows = list(self.references)
-        wanted = {(mention.path, mention.key.pk): mention for mention in mentions if mention.key}
-        before, after = {row.key_id for row in rows}, {key for _path, key in wanted}
-        keys = {key.pk: key for key in locked(Key.objects.filter(pk__in=before | after).order_by("pk"))}
-        if by and after - before:
-            by.require("key.bind")
-        there = {(row.path, row.key_id): row for row in rows}
-        moved = [row.pk for place, row in there.items() if place not in wanted and row.key_id in after]
-        Reference.objects.filter(pk__in=moved).delete()
-        for key in sorted(before - after):
-            last, *others = [row for row in rows if row.key_id == key]
-            Reference.objects.filter(pk__in=[row.pk for row in others]).delete()
-            keys[key]._unbind(last)
-        for (path, key), mention in wanted.items():
-            if (path, key) in there:
-                continue
-            if key in before:
-                self._refer(keys[key], mention)
-            else:
-                self._bind_new(keys[key], mention)
-                before.add(key)
-        return sorted(keys[key].audit_name for key in {row.key_id for row in rows} - after)
-
-    def _bind_new(self, key: Key, mention: Mention) -> None:
+        """Make the reference rows those of the text: one for each path and key. The names of keys no longer referred to."""
+        places = [Place(mention.path, mention.key.pk, mention.inbound) for mention in mentions if mention.key]
         try:
-            key._bind(self.audit_kind, self.pk, mention.path, inbound=mention.inbound, realm=self._realm)
-        except Invalid as refused:
-            raise RuleRefused((Fault(mention.line, mention.column, mention.path, refused.errors["key"][0]),)) from None
-
-    def _refer(self, key: Key, mention: Mention) -> None:
-        """One more place of a key that this rule refers to already."""
-        Reference.objects.create(
-            key=key,
-            holder_kind=self.audit_kind,
-            holder_id=self.pk,
-            path=mention.path,
-            inbound=mention.inbound,
-            realm=self._realm if mention.inbound else "",
-        )
+            rebound = refer(self.audit_kind, self.pk, places, realm=self._realm)
+        except Unusable as refused:
+            told = [(mention, refused.keys[mention.key.pk]) for mention in mentions if mention.key and mention.key.pk in refused.keys]
+            raise RuleRefused(tuple(Fault(one.line, one.column, one.path, why) for one, why in told)) from None
+        if by and rebound.bound:
+            by.require("key.bind")
+        return list(rebound.released)
 
     @property
     def _realm(self) -> str:

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from gateway import bookkeeping, inventory, uses
+from gateway.compile import compile_region
+from gateway.compile.memo import Memo
 from gateway.models import Consumer, Plugin, Rule, Service
 from gateway.plugins.document import read
 from gateway.plugins.paths import written
 from gateway.plugins.review import RuleRefused
 from gateway.uses import Census
 from secrets_app.errors import Conflict, Invalid, KeyInUse
-from secrets_app.models import Key, Reference
+from secrets_app.models import Key, KeyVersion, Reference
+from secrets_app.plaintext import Plaintext
 from tests import cast
 
 TIMES = int(os.environ.get("SOAK", "8"))  # sequences of deeds; a twentieth of what a soak makes
@@ -51,7 +54,7 @@ class Deeds(RuleBasedStateMachine):
             cast.key(self.region, name)
         for plugin in PLUGINS:
             cast.rule(cast.plugin(self.instance, plugin), text_of(plugin, ["a", "b"]))
-        self.stock = inventory.load(self.region.pk)
+        self.stock, self.memo = inventory.load(self.region.pk), Memo()
 
     def teardown(self) -> None:
         transaction.savepoint_rollback(self.savepoint)
@@ -196,6 +199,16 @@ class Deeds(RuleBasedStateMachine):
             for name, use in one.keys:
                 key = Key.objects.get(pk=use.key_id)
                 assert (key.name, bool(use.versions)) == (name, key.enabled)
+
+    @invariant()
+    def only_disabled_keys_are_not_served(self) -> None:
+        values = {pk: Plaintext(str(pk)) for pk in KeyVersion.objects.values_list("pk", flat=True)}
+        compiled = compile_region(self.stock, values, self.memo)
+        told = {
+            (one.holder_id, one.path, one.key_id) for found in compiled.values() for one in found.problems if one.holder_kind == "plugin"
+        }
+        rows = Reference.objects.filter(holder_kind="plugin", holder_id__in=Rule.objects.filter(enabled=True), key__enabled=False)
+        assert told == set(rows.values_list("holder_id", "path", "key_id"))
 
     def _key(self, name: str) -> Key | None:
         return Key.objects.filter(name=name).first()
