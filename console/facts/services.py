@@ -7,6 +7,7 @@ from typing import Self
 from django.db.models import Count
 
 from console.commands import run_gateway
+from gateway.agents import app_of
 from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.models import SERVICE_HOLDERS, Authorization, Consumer, Instance, Node, Problem, Service
@@ -77,7 +78,8 @@ def service_rows(services: Sequence[Service], delivery: Delivery) -> list[Servic
     ids = [service.pk for service in services]
     held: dict[int, list[Key]] = {pk: [] for pk in ids}
     for reference in Reference.objects.filter(holder_kind__in=SERVICE_HOLDERS, holder_id__in=ids).select_related("key").order_by("pk"):
-        held[reference.holder_id].append(reference.key)
+        if reference.key not in held[reference.holder_id]:  # apps of one agent may share a key
+            held[reference.holder_id].append(reference.key)
     consumers = dict(Authorization.objects.filter(service__in=ids).order_by().values_list("service").annotate(Count("pk")))
     failing = Problem.objects.filter(holder_kind__in=SERVICE_HOLDERS, holder_id__in=ids).order_by().values_list("holder_id")
     problems = dict(failing.annotate(Count("pk")))
@@ -92,6 +94,7 @@ class KeyUse:
     """One API key of a service."""
 
     number: int
+    app: str  # the App ID that it belongs to; "" where there are none
     key: Key
     reason: str  # why it is not served, as in Problem; "" when it is
     effect: Effect
@@ -115,7 +118,7 @@ class ServiceFacts:
         first = Consumer.objects.filter(authorizations__service=service, enabled=True).order_by("name").first()
         return cls(
             uses=tuple(
-                KeyUse(number, use.key, reasons.get(use.path, ""), _effect(service, [use.key], delivery))
+                KeyUse(number, app_of(use.path), use.key, reasons.get(use.path, ""), _effect(service, [use.key], delivery))
                 for number, use in enumerate(uses, 1)
             ),
             effect=_effect(service, [use.key for use in uses], delivery),

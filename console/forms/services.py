@@ -1,39 +1,30 @@
-"""Creating an AI service, editing it, and choosing who may call it."""
+"""Creating an AI service, editing it, and choosing who may call a service."""
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms import BoundField
 from django.http import QueryDict
 from django.utils.text import format_lazy
-from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import Asked, DeedForm, Entered, SecretField, SecretInput
-from console.forms.branches import BranchedForm, Branches
-from gateway.address import parse_address
+from console.forms.base import DeedForm, Entered
+from console.forms.branches import Branches
+from console.forms.keyed import KEY, ROW, VALUE, Address, KeyedForm, NewService, key_field, posted_rows
 from gateway.models import AiService, Instance, NewKeys
 from gateway.models.consumer import CUSTOM, REFERENCE, ConsumerQuerySet
 from gateway.models.service import KEYS_A_SERVICE
 from gateway.providers import NATIVE, OPENAI, SUPPLIERS
-from gateway.versions import FIRST_WITH_REFERENCES
-from secrets_app.errors import Invalid
 
 PROTOCOLS = ((OPENAI, "OpenAI/v1"), (NATIVE, _("The supplier's own")))
 AT_ONCE = 200  # consumers authorized by one post
 TOO_MANY = format_lazy(_("Authorize at most {limit} at once."), limit=AT_ONCE)
-ROW = re.compile(r"[0-9]{1,3}")  # not \d or isdigit(): other scripts have digits too, and "²" is one that is no number
-VALUE, KEY = "value", "key"  # of the fields value_0, value_1, ... (Custom) and key_0, key_1, ... (Reference Key)
 
 
-class Address(Asked, forms.CharField):
-    pass
-
-
-class ServiceForm(BranchedForm):
+class ServiceForm(KeyedForm):
     """The Large Model Configuration. Its API keys are rows: as many as were posted, one at first; an empty row counts as none."""
 
     supplier = forms.ChoiceField(
@@ -50,23 +41,14 @@ class ServiceForm(BranchedForm):
         max_length=500,
         help_text=_("Left empty, it is the supplier's own. Callers' paths are appended to it."),
     )
-    generation = forms.ChoiceField(
-        label=_("Generation method"),
-        choices=[(CUSTOM, _("Custom")), (REFERENCE, _("Reference Key"))],
-        initial=REFERENCE,
-        widget=forms.RadioSelect,
-        error_messages={"required": _("Choose one of the generation methods listed.")},
-    )
+    field_order: tuple[str, ...] = ("supplier", "protocol", "address", "generation")
 
     def __init__(self, *args: Any, instance: Instance, rows: Mapping[str, Iterable[int]] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.instance = instance
+        super().__init__(*args, instance=instance, **kwargs)
         self.rows = rows or {kind: posted_rows(self.data, kind) for kind in (VALUE, KEY)}
         for kind in (VALUE, KEY):
             for place, row in enumerate(self.rows[kind]):
-                self.fields[f"{kind}_{row}"] = _key_field(kind, place, row)
-        if not instance.supports_references:
-            self.initial["generation"] = CUSTOM
+                self.fields[f"{kind}_{row}"] = key_field(kind, place, row)
 
     @classmethod
     def reshaped(cls, data: Mapping[str, Any], **kwargs: Any) -> Self:
@@ -83,25 +65,10 @@ class ServiceForm(BranchedForm):
         return {"generation": {CUSTOM: self._names(VALUE), REFERENCE: self._names(KEY)}}
 
     @property
-    def off(self) -> dict[str, str]:
-        """Why a generation method cannot be chosen: the documented version gate."""
-        if self.instance.supports_references:
-            return {}
-        text = now("Key references need version %(needed)s or later; this instance has %(version)s.")
-        return {REFERENCE: text % {"needed": FIRST_WITH_REFERENCES, "version": self.instance.version}}
-
-    @property
     def placeholder(self) -> str:
         """What the address is when it is left empty, or how it looks where everybody has one of their own."""
         supplier = SUPPLIERS.get(str(self["supplier"].value() or ""))
         return (supplier.address_for(str(self["protocol"].value())) or supplier.address_hint) if supplier else "https://"
-
-    @property
-    def in_clear(self) -> bool:
-        try:
-            return parse_address(str(self["address"].value() or "")).in_clear
-        except Invalid:
-            return False
 
     @property
     def value_rows(self) -> list[BoundField]:
@@ -151,24 +118,8 @@ class ServiceForm(BranchedForm):
         return tuple(f"{kind}_{row}" for row in self.rows[kind])
 
 
-class CreateService(ServiceForm):
-    source_hints: ClassVar = {"ai": _("Large models behind one address")}
-
-    source = forms.ChoiceField(
-        label=_("Service Source"),
-        choices=[("ai", _("AI Services"))],
-        initial="ai",
-        widget=forms.RadioSelect,
-        required=False,
-    )
-    name = forms.CharField(
-        label=_("Service name"),
-        strip=False,
-        help_text=_("Lower-case letters, digits, hyphens and underscores, up to 63. Callers use it in the address."),
-        error_messages={"required": _("Enter a name for the service.")},
-    )
-
-    field_order = ("source", "name", "supplier", "protocol", "address", "generation")
+class CreateService(NewService, ServiceForm):
+    field_order: tuple[str, ...] = ("source", "name", "supplier", "protocol", "address", "generation")
 
     @classmethod
     def preset(cls, asked: QueryDict, instance: Instance) -> Self:
@@ -273,30 +224,6 @@ class AuthorizeConsumers(DeedForm):
 
     def place(self, field: str) -> str | None:
         return "q" if field == "consumers" else super().place(field)
-
-
-class ValueRow(Asked, SecretField):
-    kind = VALUE
-    row = 0
-
-
-class KeyRow(Asked, forms.CharField):
-    kind = KEY
-    row = 0
-
-
-def _key_field(kind: str, place: int, row: int) -> forms.Field:
-    """For one API key: a value of the service's own, or a key's name."""
-    label = now("API Key %(n)d") % {"n": place + 1} if place else now("API Key")
-    field = ValueRow(label=label, widget=SecretInput) if kind == VALUE else KeyRow(label=label, strip=False)
-    field.row = row
-    return field
-
-
-def posted_rows(data: Mapping[str, Any], kind: str) -> list[int]:
-    """The rows that a post holds, in order; one when it holds none. No more than the verb needs to see that they are too many."""
-    rows = (name.removeprefix(f"{kind}_") for name in data if name.startswith(f"{kind}_"))
-    return sorted({int(row) for row in rows if ROW.fullmatch(row)})[: KEYS_A_SERVICE + 1] or [0]
 
 
 def _owner(address: str) -> str:

@@ -84,7 +84,7 @@ def _services(scene: Scene) -> None:
         page.get_by_role("link", name="Create Service").first.click()
         page.get_by_label("Service name").fill(name)
         page.get_by_label("Large model supplier").select_option(label="OpenAI-compatible")
-        page.get_by_label("Service address").fill("http://127.0.0.1:9/v1")
+        page.get_by_role("textbox", name="Service address").fill("http://127.0.0.1:9/v1")
         page.get_by_role("group", name="Generation method").get_by_text("Custom", exact=True).click()
         page.get_by_role("textbox", name="API Key").first.fill(scene.plant(what))
         page.get_by_role("button", name="Create service").click()

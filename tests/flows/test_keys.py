@@ -74,11 +74,11 @@ def test_from_an_unused_key_to_the_service_that_uses_it(visit: Visit, region: Re
     page.get_by_role("link", name="Use in a service").click()
     assert problems(page) == [] if javascript else True
     page.get_by_role("link", name="prod-west").click()
-    expect(page.get_by_label("Reference Key")).to_be_checked()
-    expect(page.get_by_label("API Key", exact=True).last).to_have_value("spare")
+    expect(page.get_by_role("radio", name="Reference Key")).to_be_checked()
+    expect(page.get_by_role("combobox" if javascript else "textbox", name="API Key")).to_have_value("spare")
     page.get_by_label("Service name").fill("first")
     page.get_by_label("Large model supplier").select_option("custom")
-    page.get_by_label("Service address").fill("https://llm.example.com/v1")
+    page.get_by_role("textbox", name="Service address").fill("https://llm.example.com/v1")
     page.get_by_role("button", name="Create service").click()
     expect(page.get_by_role("main")).to_contain_text("Service first was created.")
     assert Key.objects.get(name="spare").reference_count == 1

@@ -126,7 +126,7 @@ def create_service(page: Page, name: str, address: str, key: str) -> None:
     page.get_by_role("link", name="Create Service").first.click()
     page.get_by_label("Service name").fill(name)
     page.get_by_label("Large model supplier").select_option(label="OpenAI-compatible")
-    page.get_by_label("Service address").fill(address)
+    page.get_by_role("textbox", name="Service address").fill(address)
     page.get_by_role("group", name="Generation method").get_by_text("Reference Key", exact=True).click()
     page.get_by_role("combobox", name="API Key").or_(page.get_by_role("textbox", name="API Key")).first.fill(key)
     page.get_by_role("button", name="Create service").click()

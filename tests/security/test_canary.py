@@ -161,6 +161,21 @@ def make_services(visitor: Visitor) -> None:
     )
     edit = {**service, "value_0": plant("edit service"), "lock_version": "999"}
     assert post(f"{services}/chat/edit/", edit).status_code == 409
+    make_agents(visitor, services)
+
+
+def make_agents(visitor: Visitor, services: str) -> None:
+    plant, post = visitor.canaries.plant, visitor.post
+    agent = {"source": "agent", "agent_supplier": "model-studio", "agent_address": "", "agent_generation": "custom", "agent_app_0": "Alpha"}
+    values = {"agent_value_0": plant("create agent"), "agent_app_1": "beta", "agent_value_1": plant("its second app")}
+    assert post(f"{services}/new/", {**agent, "name": "studio", **values}).status_code == 303
+    assert post(f"{services}/new/", {**agent, "name": "studio", "agent_value_0": plant("an agent's taken name")}).status_code == 422
+    assert post(f"{services}/new/", {**agent, "name": "b", "agent_value_0": plant("an app more"), "add_row": "agent"}).status_code == 200
+    beside = {"source": "ai", "value_0": plant("a branch not chosen, AI"), "agent_value_0": plant("a branch not chosen, agent")}
+    assert post(f"{services}/new/", {**agent, **beside, "name": "c"}).status_code == 422
+    edit = {**agent, "agent_value_0": plant("edit agent")}
+    assert post(f"{services}/studio/edit/", {**edit, "lock_version": "999"}).status_code == 409
+    assert post(f"{services}/studio/edit/", {**edit, "agent_value_0": plant("edit an app"), "lock_version": "1"}).status_code == 303
 
 
 def post_badly(visitor: Visitor) -> None:

@@ -68,8 +68,8 @@ def test_the_list_says_supplier_address_keys_and_callers(east: Instance, chat: S
     cast.service(east, "public", address="https://b.example/v1").open(by=cast.SETUP)
     chat.authorize(["acme"], by=cast.SETUP)
     said = text(get(f"/local/instances/{east.ref}/services/"))
-    assert "chat OpenAI-compatible https://api.example.com/v1 $ref{openai_prod} 1 authorized" in said
-    assert "public OpenAI-compatible https://b.example/v1 Custom Open to anybody" in said
+    assert "chat OpenAI-compatible AI service https://api.example.com/v1 $ref{openai_prod} 1 authorized" in said
+    assert "public OpenAI-compatible AI service https://b.example/v1 Custom Open to anybody" in said
     assert "public" not in text(get(f"/local/instances/{east.ref}/services/?q=chat", part="services"))
     assert "Clear search" in text(get(f"/local/instances/{east.ref}/services/?q=nothing"))
 
