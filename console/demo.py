@@ -10,7 +10,7 @@ from django.db import connection
 
 from console.once import shown_once
 from gateway.models import AiService, Consumer, Instance, NewCredential, NewKeys
-from gateway.sources import BEARER, Source
+from gateway.sources import Source
 from secrets_app.actor import Actor
 from secrets_app.files import write_private
 from secrets_app.models import Key, Region
@@ -40,7 +40,7 @@ def seed(gateway_port: int) -> str:
         _europe()
     caller = Consumer.objects.get(region=local, name="demo-caller")
     value = Plaintext.generate()
-    caller.rotate(value, by=_BY)
+    caller.rotate(caller.credentials.order_by("number")[0].number, value, by=_BY)
     connection.close()
     return (
         f"curl http://localhost:{gateway_port}/ai/chat/chat/completions -H 'Authorization: Bearer {shown_once(value)}' "
@@ -70,11 +70,11 @@ def _local(region: Region) -> None:
         region,
         "acme",
         NewCredential("reference", key_name="partner_acme"),
-        Source("header", "x-api-key"),
+        (Source("header", "x-api-key"), Source("header", "api-key")),
         by=_BY,
         description="Partner integration",
     )
-    Consumer.create(region, "mobile", NewCredential("reference", key_name="mobile_app"), BEARER, by=_BY, description="iOS and Android")
+    Consumer.create(region, "mobile", NewCredential("reference", key_name="mobile_app"), by=_BY, description="iOS and Android")
     chat.authorize(["demo-caller", "acme", "mobile"], by=_BY)
     batch.authorize(["acme"], by=_BY)
 

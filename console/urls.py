@@ -3,7 +3,22 @@
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
 
-from console.views import account, audit, consumers, health, instances, keys, mcp, overview, plugins, rules, services, settings, styleguide
+from console.views import (
+    account,
+    audit,
+    consumers,
+    credentials,
+    health,
+    instances,
+    keys,
+    mcp,
+    overview,
+    plugins,
+    rules,
+    services,
+    settings,
+    styleguide,
+)
 from console.views.stylesheet import stylesheet
 
 
@@ -55,10 +70,13 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("consumers/new/bind-summary/", consumers.bind_summary, name="consumer-bind-summary"),
     path("consumers/<slug:name>/", consumers.detail, name="consumer-detail"),
     path("consumers/<slug:name>/edit/", consumers.edit, name="consumer-edit"),
-    path("consumers/<slug:name>/rotate/", consumers.rotate, name="consumer-rotate"),
     path("consumers/<slug:name>/disable/", consumers.disable, name="consumer-disable"),
     path("consumers/<slug:name>/enable/", consumers.enable, name="consumer-enable"),
     path("consumers/<slug:name>/delete/", consumers.delete, name="consumer-delete"),
+    path("consumers/<slug:name>/credentials/new/", credentials.add, name="consumer-add-credential"),
+    path("consumers/<slug:name>/credentials/<int:number>/edit/", credentials.edit, name="consumer-edit-credential"),
+    path("consumers/<slug:name>/credentials/<int:number>/rotate/", credentials.rotate, name="consumer-rotate"),
+    path("consumers/<slug:name>/credentials/<int:number>/remove/", credentials.remove, name="consumer-remove-credential"),
     path("instances/", instances.list_, name="instance-list"),
     path("instances/new/", instances.create, name="instance-create"),
     path("instances/<slug:ref>/", instances.detail, name="instance-detail"),

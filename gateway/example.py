@@ -47,4 +47,4 @@ class Example:
         """`host` stands for a node that listens on every address of its machine. Raises nothing; empty while something is missing."""
         if self.missing or self.service is None or self.node is None:
             return ""
-        return call(self.service, self.node, host, self.consumer.source if self.consumer else BEARER).curl
+        return call(self.service, self.node, host, self.consumer.sources[0] if self.consumer else BEARER).curl

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, UUIDField, Value
+from django.db.models import Count, QuerySet, UUIDField, Value
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -130,7 +130,16 @@ def _holder(reference: Reference, found: Described) -> Holder:
 
 def senders(key: Key) -> int:
     """How many holders show this key to a back end: whoever else is given it could go there directly."""
-    return Reference.objects.filter(key=key, inbound=False).values("holder_kind", "holder_id").distinct().count()
+    return senders_of([key]).get(key.pk, 0)
+
+
+def senders_of(keys: Collection[Key]) -> dict[UUID, int]:
+    """By key, of those that any holder shows to a back end. One query."""
+    counted = Reference.objects.filter(key__in=keys, inbound=False).order_by().values_list("key_id", "holder_kind")
+    found: dict[UUID, int] = {}
+    for key_id, _kind, count in counted.annotate(Count("holder_id", distinct=True)):
+        found[key_id] = found.get(key_id, 0) + count
+    return found
 
 
 def _place(reference: Reference, holder: Described) -> str:
@@ -140,5 +149,5 @@ def _place(reference: Reference, holder: Described) -> str:
     place = str(KINDS[reference.holder_kind].place)
     if app := app_of(reference.path):
         return f"{place} ({app})"
-    number = re.search(r"api_keys\[(\d+)]", reference.path)
+    number = re.search(r"(?:api_keys|credentials)\[(\d+)]", reference.path)
     return f"{place} {int(number[1]) + 1}" if number and number[1] != "0" else place

@@ -214,17 +214,13 @@ def _read_consumers(region_id: UUID, ids: list[int] | None, now: datetime) -> tu
     if ids is not None:
         consumers, references = consumers.filter(pk__in=ids), references.filter(holder_id__in=ids)
     uses, next_change = _uses(references, KeyVersion.accepted(now))
-    sources: dict[tuple[str, str], tuple[Source, ...]] = {}
-    found = {}
-    for pk, name, kind, place in consumers.values_list("pk", "name", "source_kind", "source_name"):
-        look_at = sources.setdefault((kind, place), (Source(kind, place),))
-        found[pk] = Consumer(pk, name, tuple(Credential(use, look_at) for use in uses[pk]))
-    return found, next_change
+    named = consumers.values_list("pk", "name", "sources")
+    return {pk: Consumer(pk, name, tuple(Credential(use, sources) for use in uses[pk])) for pk, name, sources in named}, next_change
 
 
 def _sources(region_id: UUID) -> tuple[Source, ...]:
-    places = rows.Consumer.objects.filter(region_id=region_id).values_list("source_kind", "source_name").distinct()
-    return tuple(Source(kind, name) for kind, name in places.order_by("source_kind", "source_name"))
+    lists = rows.Consumer.objects.filter(region_id=region_id).values_list("sources", flat=True).distinct()
+    return tuple(sorted({source for several in lists for source in several}, key=lambda source: (source.kind, source.name)))
 
 
 def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tuple[dict[int, list[Use]], datetime | None]:

@@ -1,12 +1,16 @@
 """Where a caller puts its credential: the documented three places, checked for what Envoy can look at."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
 from gateway.names import LOOP_HEADER
 
+SOURCES_A_CONSUMER = 3  # as documented; several are headers all of them
 SOURCES_A_REGION = 16  # distinct places where the gateways of a region look for a credential; each costs a look at every request
 
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -42,6 +46,11 @@ class Source:
 BEARER = Source("bearer", "authorization")
 
 
+def in_words(sources: Sequence[Source]) -> str:
+    """ "header x-api-key or Authorization: Bearer" """
+    return str(get_text_list([str(source) for source in sources], now("or")))
+
+
 def check_source(source: Source) -> dict[str, list[str]]:
     """Errors by field, empty when Envoy can look there and nothing else lives there."""
     if source == BEARER:
@@ -59,6 +68,21 @@ def check_source(source: Source) -> dict[str, list[str]]:
             return _wrong(_("Requests use this parameter for other things. Choose another, such as api_key."))
         return {}
     return {"source_kind": [str(_("Choose one of the sources listed."))]}
+
+
+def check_sources(sources: Sequence[Source]) -> dict[str, list[str]]:
+    """Errors of one consumer's sources, by field: source_kind, or source_0, source_1, ..."""
+    if not sources or len(sources) > SOURCES_A_CONSUMER:
+        return {"source_kind": [str(_("Choose one to %(most)d sources.") % {"most": SOURCES_A_CONSUMER})]}
+    if len(sources) > 1 and any(source.kind == "query" for source in sources):
+        return {"source_kind": [str(_("A query parameter is a consumer's only source. Several are headers all of them."))]}
+    errors: dict[str, list[str]] = {}
+    for place, source in enumerate(sources):
+        for field, texts in check_source(source).items():
+            errors[f"source_{place}" if field == "source_name" else field] = texts
+        if source in sources[:place]:
+            errors[f"source_{place}"] = [str(_("This header is named twice. Each one is enough once."))]
+    return errors
 
 
 def _wrong(message: object) -> dict[str, list[str]]:

@@ -59,9 +59,18 @@ ACTIONS: dict[str, Action] = {
     #
     "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
     "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="generation source key enabled trimmed"),
-    "consumer.edit": _row(_("edited consumer"), OPERATOR, publishes=True, facts="changed source generation key released trimmed"),
+    "consumer.edit": _row(_("edited consumer"), OPERATOR, publishes=True, facts="changed source"),
+    "consumer.add_credential": _row(
+        _("added a credential to consumer"), OPERATOR, publishes=True, facts="credential generation key trimmed"
+    ),
+    "consumer.edit_credential": _row(
+        _("changed a credential of consumer"), OPERATOR, publishes=True, facts="credential generation key released trimmed"
+    ),
     "consumer.rotate": _row(
-        _("rotated the credential of consumer"), OPERATOR, publishes=True, facts="version generated overlap_hours trimmed"
+        _("rotated a credential of consumer"), OPERATOR, publishes=True, facts="credential version generated overlap_hours trimmed"
+    ),
+    "consumer.remove_credential": _row(
+        _("removed a credential of consumer"), OPERATOR, publishes=True, facts="credential generation released"
     ),
     "consumer.disable": _row(_("disabled consumer"), OPERATOR, publishes=True),
     "consumer.enable": _row(_("enabled consumer"), OPERATOR, publishes=True),

@@ -1,6 +1,7 @@
 """What the consumer pages show of a consumer, as values."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,8 +9,8 @@ from django.db.models import Count
 
 from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
-from gateway.holders import senders
-from gateway.models import Authorization, Consumer, Node, Problem, Service
+from gateway.holders import senders_of
+from gateway.models import Authorization, Consumer, Credential, Node, Problem, Service
 from gateway.models.service import MCP
 from gateway.sources import Source
 from secrets_app.models import Key, KeyVersion, Reference
@@ -18,39 +19,70 @@ SERVICES_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A credential and the key behind it, its own or a shared one."""
+
+    credential: Credential
+    key: Key
+
+
+def held(consumers: Sequence[Consumer]) -> dict[int, list[Held]]:
+    """By consumer, in the order of their numbers. Two queries, however many there are."""
+    ids = [consumer.pk for consumer in consumers]
+    references = Reference.objects.filter(holder_kind=Consumer.audit_kind, holder_id__in=ids).select_related("key")
+    keys = {(reference.holder_id, reference.path): reference.key for reference in references}
+    found: dict[int, list[Held]] = defaultdict(list)
+    for credential in Credential.objects.filter(consumer__in=ids).order_by("consumer_id", "number"):
+        if key := keys.get((credential.consumer_id, credential.path)):  # else removed between the two queries
+            found[credential.consumer_id].append(Held(credential, key))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of the list."""
 
     consumer: Consumer
-    key: Key
+    held: list[Held]
     services: int
     effect: Effect
 
 
 def rows(consumers: Sequence[Consumer], delivery: Delivery) -> list[Row]:
-    """Two queries, however many there are."""
-    ids = [consumer.pk for consumer in consumers]
-    references = Reference.objects.filter(holder_kind=Consumer.audit_kind, holder_id__in=ids).select_related("key")
-    keys = {reference.holder_id: reference.key for reference in references}
-    counts = Authorization.objects.filter(consumer__in=ids).order_by().values_list("consumer").annotate(Count("pk"))
+    """Three queries, however many there are."""
+    counts = (
+        Authorization.objects.filter(consumer__in=[one.pk for one in consumers]).order_by().values_list("consumer").annotate(Count("pk"))
+    )
     services: dict[int, int] = dict(counts)
+    found = held(consumers)
     return [
-        Row(consumer, keys[consumer.pk], services.get(consumer.pk, 0), _effect(consumer, keys[consumer.pk], delivery))
-        for consumer in consumers
-        if consumer.pk in keys  # deleted between the two queries
+        Row(one, found[one.pk], services.get(one.pk, 0), _effect(one, (each.key for each in found[one.pk]), delivery)) for one in consumers
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """One credential as the consumer's page shows it."""
+
+    credential: Credential
+    key: Key
+    versions: tuple[KeyVersion, ...]  # accepted now, newest first
+    effect: Effect
+    problem: str  # why it is not served, as in Problem; "" when it is
+    senders: int
+
+    @property
+    def previous(self) -> KeyVersion | None:
+        return next((version for version in self.versions if version.stage == KeyVersion.PREVIOUS), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """One consumer: what it presents, where, which services take it, and how far that has got."""
 
-    key: Key
-    versions: tuple[KeyVersion, ...]  # accepted now, newest first
+    credentials: tuple[Presented, ...]
     effect: Effect
     down: bool  # the control plane: nothing is on its way
-    problem: Problem | None
-    senders: int
     services: tuple[Service, ...]  # the first SERVICES_SHOWN by name
     service_count: int
     elsewhere: tuple[tuple[Source, list[str]], ...]
@@ -58,21 +90,18 @@ class Facts:
 
     @classmethod
     def of(cls, consumer: Consumer, host: str) -> Self:
-        """Eleven queries at most."""
-        key, delivery = consumer.reference.key, Delivery.of(consumer.region)
+        """Twelve queries at most."""
+        delivery, found = Delivery.of(consumer.region), held([consumer])[consumer.pk]
         authorized = Service.objects.filter(authorizations__consumer=consumer).exclude(kind=MCP)
         services = tuple(authorized.select_related("instance").order_by("name", "pk")[:SERVICES_SHOWN])
         return cls(
-            key=key,
-            versions=tuple(KeyVersion.accepted().filter(key=key).order_by("-number")),
-            effect=_effect(consumer, key, delivery),
+            credentials=tuple(_presented(consumer, found, delivery)),
+            effect=_effect(consumer, (one.key for one in found), delivery),
             down=not delivery.control_plane_up,
-            problem=Problem.objects.filter(holder_kind=consumer.audit_kind, holder_id=consumer.pk).first(),
-            senders=senders(key),
             services=services,
             service_count=authorized.count(),
             elsewhere=tuple(consumer.other_sources()),
-            call=_call(services, consumer.source, delivery, host),
+            call=_call(services, consumer.sources[0], delivery, host),
         )
 
     @property
@@ -80,9 +109,30 @@ class Facts:
         """Worth another look in a moment."""
         return self.effect.total > 0 and not self.effect.everywhere and not self.down
 
+    @property
+    def sole(self) -> Presented | None:
+        """The one credential of a consumer that has no more."""
+        return self.credentials[0] if len(self.credentials) == 1 else None
 
-def _effect(consumer: Consumer, key: Key, delivery: Delivery) -> Effect:
-    return delivery.effect(max(consumer.changed_seq, key.changed_seq))
+
+def _presented(consumer: Consumer, found: Sequence[Held], delivery: Delivery) -> Iterable[Presented]:
+    """Three queries."""
+    keys = [one.key for one in found]
+    versions: dict[object, list[KeyVersion]] = defaultdict(list)
+    accepted = KeyVersion.accepted().filter(key__in=keys).defer("body", "wrapped", "fingerprint").order_by("-number")
+    for version in accepted:
+        versions[version.key_id].append(version)
+    problems = Problem.objects.filter(holder_kind=consumer.audit_kind, holder_id=consumer.pk)
+    reasons: dict[str, str] = dict(problems.values_list("path", "reason"))
+    senders = senders_of(keys)
+    for one in found:
+        effect, key = _effect(consumer, [one.key], delivery), one.key
+        reason = reasons.get(one.credential.path, "")
+        yield Presented(one.credential, key, tuple(versions[key.pk]), effect, reason, senders.get(key.pk, 0))
+
+
+def _effect(consumer: Consumer, keys: Iterable[Key], delivery: Delivery) -> Effect:
+    return delivery.effect(max([consumer.changed_seq, *(key.changed_seq for key in keys)]))
 
 
 def _call(services: Sequence[Service], source: Source, delivery: Delivery, host: str) -> Call | None:

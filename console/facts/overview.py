@@ -227,8 +227,9 @@ def concerns(region: Region, found: Attention, actor: Actor) -> Iterator[Concern
 def _field(region: Region, holder: Holder, actor: Actor) -> str:
     """Where the use is mended: the field itself for who may edit the holder."""
     if holder.kind == "consumer":
-        page = "consumer-edit" if actor.may("consumer.edit") else "consumer-detail"
-        return to(page, region, name=holder.name) + ("#id_key" if page == "consumer-edit" else "")
+        if not actor.may("consumer.edit_credential"):
+            return to("consumer-detail", region, name=holder.name)
+        return to("consumer-edit-credential", region, name=holder.name, number=re.sub(r"\D", "", holder.path)) + "#id_key"
     if holder.kind == "plugin":
         return rule_line(region, holder, "rule-write" if actor.may("rule.write") else "rule-detail")
     if holder.kind != "ai_service":

@@ -11,7 +11,7 @@ from gateway.agents import app_of
 from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.models import SERVICE_HOLDERS, Authorization, Consumer, Instance, Node, Problem, Service
-from gateway.models.consumer import REFERENCE
+from gateway.models.credential import REFERENCE
 from gateway.sources import BEARER
 from secrets_app.models import Key, Reference
 
@@ -124,7 +124,7 @@ class ServiceFacts:
             effect=_effect(service, [use.key for use in uses], delivery),
             down=not delivery.control_plane_up,
             consumers=service.authorizations.count(),
-            call=call(service, nodes[0] if nodes else None, host, first.source if first else BEARER),
+            call=call(service, nodes[0] if nodes else None, host, first.sources[0] if first else BEARER),
         )
 
     @property

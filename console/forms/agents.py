@@ -16,7 +16,7 @@ from console.forms.branches import Branches
 from console.forms.keyed import KEY, ROW, VALUE, Address, KeyedForm, NewService, key_field, numbered, posted_rows
 from gateway.agents import AGENTS, BOT_TYPES, CUSTOM_AGENT, DIFY, MODEL_STUDIO, app_of
 from gateway.models import AgentService, Instance, NewAgent, NewKeys
-from gateway.models.consumer import CUSTOM, REFERENCE
+from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.service import KEYS_A_SERVICE
 
 PREFIX = "agent_"

@@ -12,7 +12,7 @@ from console.forms.base import Asked, DeedForm, SecretField, SecretInput
 from console.forms.branches import BranchedForm
 from gateway.address import parse_address
 from gateway.models import Instance
-from gateway.models.consumer import CUSTOM, REFERENCE
+from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.service import AGENT, AI, KEYS_A_SERVICE
 from gateway.versions import FIRST_WITH_REFERENCES
 from secrets_app.errors import Invalid

@@ -10,7 +10,7 @@ from console.forms.base import Entered, SecretField, SecretInput
 from console.forms.branches import BranchedForm, Branches
 from gateway.mcp import SSE, STREAMABLE_HTTP, TRANSPORTS, USUAL_MESSAGE_PATH, USUAL_PATHS
 from gateway.models import McpService, NewCredential
-from gateway.models.consumer import CUSTOM, REFERENCE
+from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.versions import FIRST_WITH_REFERENCES
 
 

@@ -15,7 +15,8 @@ from console.forms.base import DeedForm, Entered
 from console.forms.branches import Branches
 from console.forms.keyed import KEY, ROW, VALUE, Address, KeyedForm, NewService, key_field, posted_rows
 from gateway.models import AiService, Instance, NewKeys
-from gateway.models.consumer import CUSTOM, REFERENCE, ConsumerQuerySet
+from gateway.models.consumer import ConsumerQuerySet
+from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.service import KEYS_A_SERVICE
 from gateway.providers import NATIVE, OPENAI, SUPPLIERS
 

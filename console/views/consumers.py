@@ -8,22 +8,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.consumers import Facts, rows
-from console.forms.base import REPEATED, TRIMMED
 from console.forms.confirm import Confirm, TypedName
-from console.forms.consumers import CreateConsumer, EditConsumer, RotateConsumer
+from console.forms.consumers import CreateConsumer, EditConsumer
 from console.middleware import allows
-from console.once import shown_once
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
-from gateway.call import VARIABLE
+from console.views.credentials import bound, repeated, saved, summary
 from gateway.delivery import Delivery
-from gateway.holders import senders
-from gateway.models import Consumer, NewCredential
-from gateway.models.consumer import REFERENCE, SYSTEM
-from secrets_app.errors import AlreadyDone, Conflict, NotFound
-from secrets_app.models import Key
-from secrets_app.models.refusals import record_refusal
+from gateway.models import Consumer
+from gateway.models.credential import REFERENCE, SYSTEM
+from secrets_app.errors import AlreadyDone
 
 SHOWN: dict[str, dict[str, Any]] = {
     "enabled": {"enabled": True},
@@ -54,14 +49,14 @@ def detail(request: ConsoleRequest, name: str) -> HttpResponse:
 def create(request: ConsoleRequest) -> HttpResponse:
     form = CreateConsumer(posted(request), initial=_asked_for(request))
     if form.is_valid():
-        given, credential = form.cleaned_data, form.credential()
+        given, credential = form.cleaned_data, form.new_credential()
         try:
             consumer = form.attempt(
                 lambda: Consumer.create(
                     request.region,
                     given["name"],
                     credential,
-                    form.source,
+                    form.sources,
                     by=request.actor,
                     description=given["description"],
                     enabled=form.enabled,
@@ -69,10 +64,10 @@ def create(request: ConsoleRequest) -> HttpResponse:
                 )
             )
         except AlreadyDone as done:
-            return _repeated(request, done, generated=credential.generation == SYSTEM)
+            return repeated(request, done, generated=credential.generation == SYSTEM)
         if consumer:
-            return _saved(request, consumer, now("Consumer %(name)s was created.") % {"name": consumer.name}, credential)
-    context = {"form": form, "submit": now("Create consumer"), "back": _to(request, "consumer-list"), "bound": _bound(request, form)}
+            return saved(request, consumer, now("Consumer %(name)s was created.") % {"name": consumer.name}, credential)
+    context = {"form": form, "submit": now("Create consumer"), "back": _to(request, "consumer-list"), "bound": bound(request, form)}
     return page(request, "consumers/create.html", context, status=form.status)
 
 
@@ -81,18 +76,10 @@ def edit(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
     form = EditConsumer(posted(request), consumer=consumer)
     if form.is_valid():
-        credential = form.credential()
-        saved = form.did(
-            lambda: consumer.edit(
-                description=form.cleaned_data["description"],
-                source=form.source,
-                lock_version=form.cleaned_data["lock_version"] or 0,
-                credential=credential,
-                by=request.actor,
-            )
-        )
-        if saved:
-            return _saved(request, consumer, now("Consumer %(name)s was saved.") % {"name": consumer.name}, credential)
+        given, sources = form.cleaned_data, form.sources
+        version = given["lock_version"] or 0
+        if form.did(lambda: consumer.edit(description=given["description"], sources=sources, lock_version=version, by=request.actor)):
+            return see_other(request, _to(request, "consumer-detail", name), notice=now("Consumer %(name)s was saved.") % {"name": name})
         if form.current:
             form.resume(Consumer.visible_to(request.actor, request.region).find(name).lock_version)
     context = {
@@ -100,40 +87,8 @@ def edit(request: ConsoleRequest, name: str) -> HttpResponse:
         "consumer": consumer,
         "submit": now("Save consumer"),
         "back": _to(request, "consumer-detail", name),
-        "bound": _bound(request, form),
     }
     return page(request, "consumers/edit.html", context, status=form.status)
-
-
-@allows("consumer.rotate")
-def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
-    consumer = Consumer.visible_to(request.actor, request.region).find(name)
-    if consumer.generation == REFERENCE:
-        if request.method == "POST":
-            record_refusal(request.actor, "consumer.rotate", consumer, reason=Conflict.code)
-        raise Conflict(now("This consumer refers to a key. Rotate the key itself: every holder then uses the new value."))
-    form = RotateConsumer(posted(request), consumer=consumer)
-    if form.is_valid():
-        entered = form.new_value()
-        try:
-            version = form.attempt(
-                lambda: consumer.rotate(
-                    entered.value, form.cleaned_data["overlap"], by=request.actor, once=form.token, trimmed=entered.trimmed
-                )
-            )
-        except AlreadyDone as done:
-            return _repeated(request, done, generated=form.generated)
-        if version:
-            notice = now("The credential of %(name)s was rotated to v%(number)d.") % {"name": consumer.name, "number": version.number}
-            return _saved(request, consumer, notice, NewCredential(consumer.generation, entered.value, trimmed=entered.trimmed))
-    context = {
-        "form": form,
-        "consumer": consumer,
-        "next": consumer.reference.key.version + 1,
-        "submit": now("Rotate credential"),
-        "back": _to(request, "consumer-detail", name),
-    }
-    return page(request, "consumers/rotate.html", context, status=form.status)
 
 
 @allows("consumer.disable")
@@ -175,12 +130,14 @@ def enable(request: ConsoleRequest, name: str) -> HttpResponse:
 def delete(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
     form = TypedName(posted(request), name=consumer.name)
+    keys = [reference.key for reference in consumer.references.order_by("path")]
     if form.is_valid() and form.did(lambda: consumer.delete(by=request.actor)):
         return see_other(request, _to(request, "consumer-list"), notice=now("Consumer %(name)s was deleted.") % {"name": name})
     context = {
         "form": form,
         "consumer": consumer,
-        "key": consumer.reference.key,
+        "keys": [key for key in keys if key.name],
+        "own": any(key.is_inline for key in keys),
         "services": consumer.authorizations.count(),
         "submit": now("Delete consumer"),
         "danger": True,
@@ -193,41 +150,12 @@ def delete(request: ConsoleRequest, name: str) -> HttpResponse:
 @allows("key.view")
 def bind_summary(request: ConsoleRequest) -> HttpResponse:
     """What binding the key in the field would mean, under the field."""
-    return render(request, "consumers/_bind_summary.html", {"bound": _summary(request, request.GET.get("key", ""))})
-
-
-def _summary(request: ConsoleRequest, name: str) -> dict[str, Any] | None:
-    try:
-        key = Key.visible_to(request.actor, request.region).find(name)
-    except NotFound:
-        return {"unknown": name[:64]} if name else None
-    version = key.versions.get(stage="current")
-    return {"key": key, "version": version, "senders": senders(key)}
-
-
-def _bound(request: ConsoleRequest, form: CreateConsumer | EditConsumer) -> dict[str, Any] | None:
-    return _summary(request, str(form["key"].value() or "")) if form.chosen == REFERENCE else None
+    return render(request, "consumers/_bind_summary.html", {"bound": summary(request, request.GET.get("key", ""))})
 
 
 def _asked_for(request: ConsoleRequest) -> dict[str, Any]:
     """A link from a key's page names the key."""
     return {"key": request.GET["key"][:64], "generation": REFERENCE} if "key" in request.GET else {}
-
-
-def _saved(request: ConsoleRequest, consumer: Consumer, notice: str, credential: NewCredential | None) -> HttpResponse:
-    """To the consumer's page, or where a value was made, to the one page that shows it."""
-    back = _to(request, "consumer-detail", consumer.name)
-    if credential is None or credential.generation != SYSTEM or credential.value is None:
-        return see_other(request, back, notice=f"{notice} {TRIMMED}" if credential and credential.trimmed else notice)
-    context = {"consumer": consumer, "title": notice, "value": shown_once(credential.value), "variable": VARIABLE, "back": back}
-    return page(request, "consumers/once.html", context)
-
-
-def _repeated(request: ConsoleRequest, done: AlreadyDone, *, generated: bool) -> HttpResponse:
-    back = _to(request, "consumer-detail", done.name)
-    if not generated:
-        return see_other(request, back, notice=REPEATED, tone="info")
-    return page(request, "consumers/repeated.html", {"name": done.name, "back": back, "size": "decision"}, status=done.status)
 
 
 def _to(request: ConsoleRequest, url_name: str, name: str = "") -> str:

@@ -25,7 +25,7 @@ from console.views.callers import (
 from console.views.instances import frame
 from gateway.delivery import Delivery
 from gateway.models import AgentService, AiService, Instance, NewKeys, Service
-from gateway.models.consumer import REFERENCE
+from gateway.models.credential import REFERENCE
 from gateway.models.service import AGENT, AI
 from secrets_app.actor import Actor
 from secrets_app.errors import AlreadyDone

@@ -1,6 +1,7 @@
 from gateway.models.agent_service import AgentService, NewAgent
 from gateway.models.ai_service import AiService
-from gateway.models.consumer import Consumer, NewCredential
+from gateway.models.consumer import Consumer
+from gateway.models.credential import Credential, NewCredential
 from gateway.models.custom_plugin import CustomPlugin
 from gateway.models.instance import Instance
 from gateway.models.mcp_service import McpService
@@ -16,6 +17,7 @@ __all__ = [
     "Authorization",
     "Consumer",
     "ControlPlane",
+    "Credential",
     "CustomPlugin",
     "Instance",
     "McpService",

@@ -10,7 +10,7 @@ from gateway.address import Address
 from gateway.agents import AGENTS, BOT_TYPES, Agent
 from gateway.headers import check_header
 from gateway.models.ai_service import SERVICE_RIGHTS, check_service_name
-from gateway.models.consumer import CUSTOM, REFERENCE
+from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.instance import Instance
 from gateway.models.service import AGENT, KEYS_A_SERVICE, NewKeys, Service, check_address, leads_here, told_keys
 from gateway.providers import Shape

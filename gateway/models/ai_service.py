@@ -7,7 +7,7 @@ from django.utils.translation import ngettext
 
 from gateway.address import Address
 from gateway.models.base import check_name
-from gateway.models.consumer import REFERENCE
+from gateway.models.credential import REFERENCE
 from gateway.models.instance import Instance
 from gateway.models.service import AI, KEYS_A_SERVICE, MCP, NewKeys, Rights, Service, check_address, leads_here, told_keys
 from gateway.providers import SUPPLIERS, Shape, Supplier

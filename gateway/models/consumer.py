@@ -1,5 +1,5 @@
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -9,23 +9,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gateway.models.base import Noun, check_custom, check_description, check_name, refuse, searched
-from gateway.sources import BEARER, SOURCES_A_REGION, Source, check_source
+from gateway.models.credential import CREDENTIALS_A_CONSUMER, REFERENCE, SYSTEM, Credential, NewCredential, path
+from gateway.models.fields import LONGEST_SOURCES, SourcesField, bearer
+from gateway.sources import BEARER, SOURCES_A_REGION, Source, check_sources, in_words
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
-from secrets_app.models import Key, KeyVersion, Planned, Reference, Region, deed
+from secrets_app.models import KeyVersion, Planned, Reference, Region, deed
 from secrets_app.plaintext import Plaintext
-
-SYSTEM, CUSTOM, REFERENCE = "system", "custom", "reference"
-
-
-@dataclass(frozen=True, slots=True)
-class NewCredential:
-    """What a caller shall present: a value of its own (system-generated or custom), or a named key to refer to."""
-
-    generation: str
-    value: Plaintext | None = None
-    key_name: str = ""
-    trimmed: bool = False
 
 
 class ConsumerQuerySet(models.QuerySet["Consumer"]):
@@ -41,25 +31,23 @@ class ConsumerQuerySet(models.QuerySet["Consumer"]):
 
 
 class Consumer(Noun):
-    """A caller of the gateways of a region, and where it puts the credential it presents."""
+    """A caller of the gateways of a region, what it may present, and where it puts that."""
 
     region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="consumers")
     name = models.CharField(max_length=63)
     description = models.CharField(max_length=500, blank=True)
     enabled = models.BooleanField(default=True)
-    generation = models.CharField(max_length=16)
-    source_kind = models.CharField(max_length=8, default=BEARER.kind)
-    source_name = models.CharField(max_length=64, default=BEARER.name)
+    sources = SourcesField(max_length=LONGEST_SOURCES, default=bearer)
+    credentials_made = models.PositiveIntegerField(default=0)  # ever: the next one's number
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.CharField(max_length=150)
 
     objects = ConsumerQuerySet.as_manager()
     audit_kind = "consumer"
-    path = "credentials[0]"
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["region", "name"], name="consumer_name_once_a_region")]
-        indexes: ClassVar = [models.Index(fields=["region", "source_kind", "source_name"])]
+        indexes: ClassVar = [models.Index(fields=["region", "sources"])]
 
     def __str__(self) -> str:
         return self.name
@@ -73,25 +61,29 @@ class Consumer(Noun):
         return (self.region_id, self.region.name)
 
     @property
-    def source(self) -> Source:
-        return Source(self.source_kind, self.source_name)
+    def sources_text(self) -> str:
+        return in_words(self.sources)
 
     @property
-    def reference(self) -> Reference:
-        """Raises NotFound: without one the consumer is gone, deleted since it was read."""
-        held = Reference.objects.select_related("key").filter(holder_kind=self.audit_kind, holder_id=self.pk, path=self.path)
-        if (reference := held.first()) is None:
+    def references(self) -> "models.QuerySet[Reference]":
+        return Reference.objects.filter(holder_kind=self.audit_kind, holder_id=self.pk).select_related("key")
+
+    def credential(self, number: int) -> Credential:
+        """Raises NotFound."""
+        if (credential := self.credentials.filter(number=number).first()) is None:
             raise NotFound()
-        return reference
+        return credential
 
     def other_sources(self) -> list[tuple[Source, list[str]]]:
-        """Where its key is accepted beside its own source, and by which services: each looks wherever one of its consumers puts a key."""
+        """Where its keys are accepted beside its own sources, by which services: each looks wherever one of its consumers puts a key."""
         siblings = Consumer.objects.filter(enabled=True, authorizations__service__authorizations__consumer=self)
-        rows = siblings.values_list("source_kind", "source_name", "authorizations__service__name").distinct()
-        services: dict[Source, list[str]] = defaultdict(list)
-        for kind, name, service in rows.order_by("source_kind", "source_name", "authorizations__service__name"):
-            services[Source(kind, name)].append(service)
-        return [(source, names) for source, names in services.items() if source != self.source]
+        rows = siblings.values_list("sources", "authorizations__service__name").distinct()
+        services: dict[Source, set[str]] = defaultdict(set)
+        for sources, service in rows:
+            for source in sources:
+                services[source].add(service)
+        found = sorted(services.items(), key=lambda item: (item[0].kind, item[0].name))
+        return [(source, sorted(names)) for source, names in found if source not in self.sources]
 
     @classmethod
     def visible_to(cls, actor: Actor, region: Region) -> ConsumerQuerySet:
@@ -103,76 +95,88 @@ class Consumer(Noun):
         region: Region,
         name: str,
         credential: NewCredential,
-        source: Source = BEARER,
+        sources: Sequence[Source] = (BEARER,),
         *,
         by: Actor,
         description: str = "",
         enabled: bool = True,
         once: UUID | None = None,
     ) -> Self:
-        """Raises Invalid (fields name, description, source_name, key, value), NotAllowed without key.bind for a reference."""
+        """Raises Invalid (fields name, description, source_kind, source_<i>, key, value), NotAllowed without key.bind for a reference."""
         with deed(by, "consumer.create", Planned("consumer", name, region.audit_region), once=once) as entry:
             taken = cls.objects.filter(region=region, name=name).exists()
-            refuse(check_name(name, taken), check_description(description), _check_source(region, source))
+            refuse(check_name(name, taken), check_description(description), _check_sources(region, sources))
             consumer = cls.objects.create(
                 region=region,
                 name=name,
                 description=description,
                 enabled=enabled,
-                generation=credential.generation,
-                source_kind=source.kind,
-                source_name=source.name,
+                sources=tuple(sources),
                 created_by=by.name,
             )
-            consumer._bind(credential, by)
+            consumer._add(credential, by)
             entry.target = consumer
             entry.stamp(consumer)
-            entry.facts = {
-                "generation": credential.generation,
-                "source": str(source),
-                "key": credential.key_name,
-                "enabled": enabled,
-                "trimmed": credential.trimmed,
-            }
+            entry.facts = {"source": in_words(sources), "enabled": enabled, **_told(credential)}
         return consumer
 
-    def edit(
-        self,
-        *,
-        description: str,
-        source: Source,
-        lock_version: int,
-        by: Actor,
-        credential: NewCredential | None = None,
-    ) -> None:
-        """A new credential takes the old one's place at once, and the old one's reference is released."""
+    def edit(self, *, description: str, sources: Sequence[Source], lock_version: int, by: Actor) -> None:
         with deed(by, "consumer.edit", self) as entry:
             self._lock(lock_version)
-            refuse(check_description(description), _check_source(self.region, source) if source != self.source else {})
-            changed = [name for name, old, new in (
-                ("description", self.description, description),
-                ("credential source", self.source, source),
-            ) if old != new]  # fmt: skip
-            self.description, self.source_kind, self.source_name = description, source.kind, source.name
-            facts: dict[str, Any] = {"source": str(source)}
-            if credential:
-                released = self.reference
-                released.key._unbind(released)
-                self.generation = credential.generation
-                self._bind(credential, by)
-                changed.append("credential")
-                facts |= {
-                    "generation": credential.generation,
-                    "key": credential.key_name,
-                    "released": released.key.audit_name,
-                    "trimmed": credential.trimmed,
-                }
-            self._save("description", "source_kind", "source_name", "generation")
+            moved = tuple(sources) != self.sources
+            refuse(check_description(description), _check_sources(self.region, sources) if moved else {})
+            entry.facts = {
+                "source": in_words(sources),
+                "changed": [name for name, differs in (
+                    ("description", description != self.description),
+                    ("credential source", moved),
+                ) if differs],
+            }  # fmt: skip
+            self.description, self.sources = description, tuple(sources)
+            self._save("description", "sources")
             entry.stamp(self)
-            entry.facts = facts | {"changed": changed}
+
+    def add_credential(self, credential: NewCredential, *, by: Actor, once: UUID | None = None) -> Credential:
+        """Callers may present it beside the others. Raises Conflict where there are as many as a consumer takes."""
+        with deed(by, "consumer.add_credential", self, once=once) as entry:
+            self._lock()
+            if self.credentials.count() >= CREDENTIALS_A_CONSUMER:
+                text = _("A consumer has at most %(most)d credentials. Remove one that is no longer presented.")
+                raise Conflict(text % {"most": CREDENTIALS_A_CONSUMER})
+            added = self._add(credential, by)
+            self._save()
+            entry.stamp(self)
+            entry.facts = {"credential": added.path, **_told(credential)}
+        return added
+
+    def edit_credential(self, number: int, credential: NewCredential, *, lock_version: int, by: Actor) -> None:
+        """The new one takes the old one's place at once, and the old one's reference is released."""
+        with deed(by, "consumer.edit_credential", self, facts={"credential": path(number)}) as entry:
+            self._lock(lock_version)
+            row = self.credential(number)
+            released = row._release()
+            row.generation = credential.generation
+            row._bind(credential, by)
+            row.save(update_fields=["generation"])
+            self._save()
+            entry.stamp(self)
+            entry.facts |= {"released": released, **_told(credential)}
+
+    def remove_credential(self, number: int, *, by: Actor) -> None:
+        """Whoever presents it is refused at once. Raises Conflict for the only one."""
+        with deed(by, "consumer.remove_credential", self, facts={"credential": path(number)}) as entry:
+            self._lock()
+            row = self.credential(number)
+            if self.credentials.count() == 1:
+                raise Conflict(_("This is the consumer's only credential. Add another one first, or disable or delete the consumer."))
+            entry.facts |= {"generation": row.generation, "released": row._release()}
+            row.delete()
+            self._save()
+            entry.stamp(self)
 
     def rotate(
         self,
+        number: int,
         value: Plaintext,
         overlap_hours: int = 0,
         *,
@@ -181,19 +185,20 @@ class Consumer(Noun):
         trimmed: bool = False,
     ) -> KeyVersion:
         """A new value for a credential of the consumer's own. A referenced key is rotated as a key, for all its holders."""
-        with deed(by, "consumer.rotate", self, once=once) as entry:
+        with deed(by, "consumer.rotate", self, once=once, facts={"credential": path(number)}) as entry:
             self._lock()
-            if self.generation == REFERENCE:
-                raise Conflict(_("This consumer refers to a key. Rotate the key itself: every holder then uses the new value."))
+            row = self.credential(number)
+            if row.generation == REFERENCE:
+                raise Conflict(_("This credential refers to a key. Rotate the key itself: every holder then uses the new value."))
             refuse(check_custom(value, "value"))
             try:
-                version = self.reference.key._rotate(value, overlap_hours, by)
+                version = row.reference.key._rotate(value, overlap_hours, by)
             except Invalid as refused:
                 raise Invalid({"value" if field == "key" else field: texts for field, texts in refused.errors.items()}) from None
             entry.stamp(self)
-            entry.facts = {
+            entry.facts |= {
                 "version": version.number,
-                "generated": self.generation == SYSTEM,
+                "generated": row.generation == SYSTEM,
                 "overlap_hours": overlap_hours,
                 "trimmed": trimmed,
             }
@@ -206,32 +211,31 @@ class Consumer(Noun):
         self._switch("consumer.enable", True, by)
 
     def delete(self, *, by: Actor) -> None:  # type: ignore[override]
-        """Its reference is released and its authorizations end with it."""
+        """Its references are released and its authorizations end with it."""
         with deed(by, "consumer.delete", self) as entry:
             self._lock()
-            reference = self.reference
             services = [authorization.service for authorization in self.authorizations.select_related("service")]
-            reference.key._unbind(reference)
             self.authorizations.all().delete()
-            entry.facts = {"released": reference.key.audit_name, "services": sorted(s.name for s in services)}
+            entry.facts = {"released": self._release(), "services": sorted(s.name for s in services)}
             entry.stamp(*services)  # their lists of authorized consumers are others now
             type(self).objects.filter(pk=self.pk).delete()
 
     # Below the verbs
 
-    def _bind(self, credential: NewCredential, by: Actor) -> None:
-        if credential.generation == REFERENCE:
-            by.require("key.bind")
-            key = find_key_to_bind(self.region, credential.key_name, by)
-        elif credential.generation in (SYSTEM, CUSTOM) and credential.value is not None:
-            refuse(check_custom(credential.value, "value"))
-            key = Key._new_inline(self.region, credential.value, by)
-        else:
-            raise Invalid({"generation": [str(_("Choose one of the generation methods listed."))]})
-        try:
-            key._bind(self.audit_kind, self.pk, self.path, inbound=True)
-        except Invalid as refused:
-            raise Invalid({"key" if credential.generation == REFERENCE else "value": refused.errors["key"]}) from None
+    def _add(self, new: NewCredential, by: Actor) -> Credential:
+        row = Credential.objects.create(consumer=self, number=self.credentials_made, generation=new.generation)
+        row._bind(new, by)
+        self.credentials_made += 1
+        self.save(update_fields=["credentials_made"])
+        return row
+
+    def _release(self) -> list[str]:
+        """Every credential ends; the names of the keys that they referred to, which live on."""
+        references = list(self.references.order_by("key_id"))
+        for reference in references:
+            reference.key._unbind(reference)
+        self.credentials.all().delete()
+        return sorted(reference.key.name for reference in references if reference.key.name)
 
     def _switch(self, action: str, enabled: bool, by: Actor) -> None:
         with deed(by, action, self) as entry:
@@ -243,23 +247,19 @@ class Consumer(Noun):
             entry.stamp(self)
 
     def _as_edited(self) -> dict[str, Any]:
-        return {"description": self.description, "source": str(self.source), "generation": self.generation}
+        return {"description": self.description, "source": self.sources_text}
 
 
-def find_key_to_bind(region: Region, name: str, by: Actor) -> Key:
-    """The named key a holder shall refer to; unknown and foreign names are answered alike. Raises Invalid (field "key")."""
-    try:
-        return Key.visible_to(by, region).find(name)
-    except NotFound:
-        text = _("No key is named “%(name)s” in this region. Choose one from the list, or create it first.") % {"name": name[:64]}
-        raise Invalid({"key": [str(text if name else _("Choose a key."))]}) from None
+def _told(credential: NewCredential) -> dict[str, Any]:
+    return {"generation": credential.generation, "key": credential.key_name, "trimmed": credential.trimmed}
 
 
-def _check_source(region: Region, source: Source) -> dict[str, list[str]]:
-    if wrong := check_source(source):
+def _check_sources(region: Region, sources: Sequence[Source]) -> dict[str, list[str]]:
+    if wrong := check_sources(sources):
         return wrong
-    known = set(Consumer.objects.filter(region=region).values_list("source_kind", "source_name").distinct())
-    if (source.kind, source.name) not in known and len(known) >= SOURCES_A_REGION:
-        text = _("The region uses %(limit)d different sources already. Use one of those.") % {"limit": SOURCES_A_REGION}
-        return {"source_name": [str(text)]}
-    return {}
+    lists = Consumer.objects.filter(region=region).values_list("sources", flat=True).distinct()
+    known = {source for several in lists for source in several}
+    if len(known | set(sources)) <= SOURCES_A_REGION:
+        return {}
+    text = str(_("The region uses %(limit)d different sources already. Use one of those.") % {"limit": SOURCES_A_REGION})
+    return {f"source_{place}": [text] for place, source in enumerate(sources) if source not in known}

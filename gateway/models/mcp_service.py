@@ -7,7 +7,7 @@ from gateway.address import Address
 from gateway.headers import check_header, check_prefix
 from gateway.mcp import SSE, TRANSPORTS, USUAL_MESSAGE_PATH, check_mcp_name, check_message_path, check_path
 from gateway.models.base import RESERVED_NAMES, check_custom
-from gateway.models.consumer import CUSTOM, REFERENCE, NewCredential
+from gateway.models.credential import CUSTOM, REFERENCE, NewCredential
 from gateway.models.instance import Instance
 from gateway.models.service import MCP, Rights, Service, ServiceQuerySet, check_address, leads_here
 from gateway.providers import Shape

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway.address import Address, is_ours, parse_address
 from gateway.models.base import Noun, check_custom, refuse, searched
-from gateway.models.consumer import CUSTOM, REFERENCE, Consumer, ConsumerQuerySet, find_key_to_bind
+from gateway.models.consumer import Consumer, ConsumerQuerySet
+from gateway.models.credential import CUSTOM, REFERENCE, find_key_to_bind
 from gateway.models.instance import Instance
 from gateway.models.node import Node
 from gateway.names import ENTRANCES

@@ -4,6 +4,7 @@ Entries form a SHA-256 chain (secrets_app/chain.py). The one head row is locked 
 fork. The log is also the outbox: the control plane follows `seq` and acts on entries that publish.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Never, Protocol
 from uuid import UUID
 
@@ -107,9 +108,12 @@ class AuditEntry(models.Model):
 class Draft:
     """The entry of a deed under way. The deed sets `facts`, and `target` once a new subject exists."""
 
-    def __init__(self, by: Actor, action: str, target: Subject | None, operation: UUID | None) -> None:
+    def __init__(
+        self, by: Actor, action: str, target: Subject | None, operation: UUID | None, given: Mapping[str, Fact] | None = None
+    ) -> None:
         self.by, self.action, self.target, self.operation = by, action, target, operation
-        self.facts: dict[str, Fact] = {}
+        self.given = dict(given or {})
+        self.facts = dict(self.given)
         self._stamped: list[models.Model] = []
 
     def stamp(self, *rows: models.Model) -> None:

@@ -36,14 +36,17 @@ class Planned:
 
 
 @contextmanager
-def deed(by: Actor, action: str, target: Subject | None = None, *, once: UUID | None = None) -> Iterator[Draft]:
+def deed(
+    by: Actor, action: str, target: Subject | None = None, *, once: UUID | None = None, facts: Mapping[str, Fact] | None = None
+) -> Iterator[Draft]:
     """One permission check, one transaction, one entry; the entry is written last and a failure to write it undoes the change.
 
     `once` names the operation: a repeat of the same action by the same person on the same target raises AlreadyDone, anything else
-    under that name FormReused, and both change nothing. A deed that makes something takes it as Planned.
+    under that name FormReused, and both change nothing. A deed that makes something takes it as Planned. `facts` are those that tell
+    the deed from its like on the same target.
     A refusal rolls back and is audited by itself. Deeds never nest. Raises NotAllowed, and whatever VaultError the body raises.
     """
-    draft = Draft(by, action, target, once)
+    draft = Draft(by, action, target, once, facts)
     try:
         by.require(action)
         with _lost_races(draft), transaction.atomic(durable=True):
@@ -81,8 +84,10 @@ def _check_once(draft: Draft) -> None:
 
 
 def _repeats(draft: Draft, done: AuditEntry) -> bool:
-    """Whether that entry is of this very deed: same action, same person, same target."""
+    """Whether that entry is of this very deed: same action, same person, same target, and the same thing of it."""
     if (draft.action, draft.by.name, draft.by.user_id) != (done.action, done.actor, done.actor_id):
+        return False
+    if not draft.given.items() <= done.facts.items():
         return False
     if isinstance(draft.target, Planned):
         return draft.target.was_made_by(done)

@@ -105,7 +105,7 @@ class KeyVersion(models.Model):
 def taken(realm: str) -> Invalid:
     # Whose it is stays untold: the answer would let anybody test guesses.
     if realm == Reference.REGION:
-        return unusable(_("Another consumer in this region uses the same value already. Every caller needs a value of its own."))
+        return unusable(_("A consumer in this region uses the same value already. Every credential needs a value of its own."))
     return unusable(_("Another credential in the same list has the same value. Every caller needs a value of its own."))
 
 

@@ -106,7 +106,7 @@ def _build() -> None:
 def _fill() -> None:
     from django.utils import timezone
 
-    from gateway.models import Consumer, ControlPlane, Node, Service
+    from gateway.models import Consumer, ControlPlane, Credential, Node, Service
     from secrets_app.models import AuditHead, Key, KeyVersion, MasterKey, Reference
     from secrets_app.models.finding import search_text_of
     from tests import cast
@@ -155,10 +155,11 @@ def _fill() -> None:
     _insert(
         Consumer,
         (
-            Consumer(pk=number + 1, region=region, name=f"consumer-{number:05d}", generation="reference", created_by="kim")
+            Consumer(pk=number + 1, region=region, name=f"consumer-{number:05d}", credentials_made=1, created_by="kim")
             for number in range(len(called))
         ),
     )
+    _insert(Credential, (Credential(consumer_id=number + 1, number=0, generation="reference") for number in range(len(called))))
 
     def references() -> Iterable[Reference]:
         for number, holder in enumerate(called):

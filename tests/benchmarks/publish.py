@@ -52,7 +52,7 @@ def fill(instance: Any, services: list[Any]) -> None:
     """The consumers with a sealed inline key each, authorized everywhere; rows as the deeds would leave them."""
     from django.db import transaction
 
-    from gateway.models import Authorization, Consumer
+    from gateway.models import Authorization, Consumer, Credential
     from secrets_app.models import AuditHead, Key, Reference
     from tests import cast
 
@@ -60,14 +60,14 @@ def fill(instance: Any, services: list[Any]) -> None:
     for start in range(0, CONSUMERS, 500):  # the running processes write as well, and wait 5 s at most
         with transaction.atomic():
             consumers = [
-                Consumer(region=region, name=f"bulk-{n:05d}", generation="custom", created_by="benchmark")
-                for n in range(start, start + 500)
+                Consumer(region=region, name=f"bulk-{n:05d}", credentials_made=1, created_by="benchmark") for n in range(start, start + 500)
             ]
             Consumer.objects.bulk_create(consumers)
+            Credential.objects.bulk_create(Credential(consumer=consumer, number=0, generation="custom") for consumer in consumers)
             for consumer in consumers:
                 key = Key._new_inline(region, cast.value(f"value-of-{consumer.name}-and-no-other"), cast.SETUP)
                 Key.objects.filter(pk=key.pk).update(reference_count=1)
-                Reference.objects.create(key=key, holder_kind="consumer", holder_id=consumer.pk, path=Consumer.path, inbound=True)
+                Reference.objects.create(key=key, holder_kind="consumer", holder_id=consumer.pk, path="credentials[0]", inbound=True)
             Authorization.objects.bulk_create(
                 Authorization(service=service, consumer=consumer) for service in services for consumer in consumers
             )

@@ -102,7 +102,7 @@ def _consumers(scene: Scene) -> None:
         page.get_by_role("group", name="Generation method").get_by_text("Custom", exact=True).click()
         page.get_by_label("Credential", exact=True).fill(scene.plant(what))
         page.get_by_role("button", name="Create consumer").click()
-    page.goto("/local/consumers/acme/rotate/")
+    page.goto("/local/consumers/acme/credentials/0/rotate/")
     page.get_by_label("Credential", exact=True).fill(scene.plant("Rotate the credential of a consumer"))
     page.get_by_role("button", name="Rotate").click()
     create_consumer(page, "partner", "partner")

@@ -82,7 +82,7 @@ def test_the_call_is_copied_with_one_click(visit: Visit, busy: Region) -> None:
 @pytest.mark.parametrize(
     ("words", "heading"),
     [
-        ("acme is not served", "Edit acme"),
+        ("acme is not served", "Edit credential 1 of acme"),
         ("Key legacy_2024 is disabled and in use", "legacy_2024"),
         ("Anybody may call open-house", "open-house"),
         ("Nobody may call old yet", "old"),

@@ -88,7 +88,7 @@ def test_typing_into_every_form_and_changing_ones_mind(visit: Visit, watch: Watc
 
     for address, label, button in (
         ("/local/keys/openai_prod/rotate/", "Key content", "Rotate"),
-        ("/local/consumers/acme/rotate/", "Credential", "Rotate"),
+        ("/local/consumers/acme/credentials/0/rotate/", "Credential", "Rotate"),
     ):
         page.goto(address)
         page.get_by_label(label, exact=True).fill(canaries.plant(address))

@@ -24,8 +24,8 @@ WORDS = [
     "2026-11-23T08:00", "9999-12-31T23:59:59", "0000-00-00",
 ]  # fmt: skip
 FIELDS = [
-    "name", "title", "description", "generation", "value", "overlap", "once", "lock_version", "confirm", "key", "method",
-    "source_kind", "header", "parameter", "state",
+    "name", "title", "description", "generation", "value", "overlap", "once", "lock_version", "confirm", "key", "authentication",
+    "source_kind", "header", "header_2", "header_3", "with_bearer", "parameter", "state",
     "version", "supplier", "protocol", "address", "source", "value_0", "value_1", "value_999", "key_0", "key_1", "key_20", "add_row",
     "remove_row", "row", "kind", "consumers", "q", "search",
     "show", "sort", "before", "after", "versions", "page", "since", "until", "actor", "action", "object", "outcome", "region",

@@ -52,6 +52,10 @@ def _named(name: str) -> Place:
     return lambda world: _region(world) | {"name": name}
 
 
+def _credential(name: str) -> Place:
+    return lambda world: _region(world) | {"name": name, "number": "0"}
+
+
 def _in_gateway(world: World) -> dict[str, str]:
     return _region(world) | {"ref": world.gateway.ref}
 
@@ -68,7 +72,7 @@ def _says(**fields: str) -> Body:
     return lambda world: fields | _once()
 
 
-_CONSUMER = {"method": "api_key", "source_kind": "bearer", "header": "x-api-key", "parameter": "api_key", "description": "posted"}
+_CONSUMER = {"authentication": "api_key", "source_kind": "bearer", "header": "x-api-key", "parameter": "api_key", "description": "posted"}
 _SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://llm.example.com/v1", "generation": "custom"}
 
 _MCP = {"address": "https://tools.example.com", "transport": "streamable-http", "path": "/mcp"}
@@ -121,10 +125,20 @@ ROWS: dict[str, Row] = {
     "consumer-edit": Row(
         WIRING,
         _named("own"),
-        lambda world: {"generation": "custom", "value": "", "lock_version": world.lock(Consumer, "own"), **_CONSUMER} | _once(),
+        lambda world: {"lock_version": world.lock(Consumer, "own"), **_CONSUMER} | _once(),
         "consumer.edit",
     ),
-    "consumer-rotate": Row(WIRING, _named("own"), _says(value="another value that was posted", overlap="24"), "consumer.rotate"),
+    "consumer-add-credential": Row(
+        WIRING, _named("own"), _says(generation="custom", value="a value that was posted"), "consumer.add_credential"
+    ),
+    "consumer-edit-credential": Row(
+        WIRING,
+        _credential("own"),
+        lambda world: {"generation": "custom", "value": "a value that was posted", "lock_version": world.lock(Consumer, "own")} | _once(),
+        "consumer.edit_credential",
+    ),
+    "consumer-rotate": Row(WIRING, _credential("own"), _says(value="another value that was posted", overlap="24"), "consumer.rotate"),
+    "consumer-remove-credential": Row(WIRING, _credential("twofold"), _says(), "consumer.remove_credential"),
     "consumer-disable": Row(WIRING, _named("own"), _says(), "consumer.disable"),
     "consumer-enable": Row(WIRING, _named("asleep"), _says(), "consumer.enable"),
     "consumer-delete": Row(WIRING, _named("own"), _says(confirm="own"), "consumer.delete"),

@@ -116,7 +116,7 @@ def store_keys(visitor: Visitor) -> None:
 
 def make_consumers(visitor: Visitor) -> None:
     plant, post = visitor.canaries.plant, visitor.post
-    consumer = {"method": "api_key", "generation": "custom", "source_kind": "bearer", "state": "enabled", "description": ""}
+    consumer = {"authentication": "api_key", "generation": "custom", "source_kind": "bearer", "state": "enabled", "description": ""}
     taken = plant("create consumer")
     assert post("/local/consumers/new/", {**consumer, "name": "caller", "value": taken}).status_code == 303
     assert post("/local/consumers/new/", {**consumer, "name": "twin", "value": taken}).status_code == 422
@@ -128,10 +128,17 @@ def make_consumers(visitor: Visitor) -> None:
         == 422
     )
     assert post("/local/consumers/new/", {**consumer, "name": "n", "value": plant("a consumer's line end") + "\nsecond"}).status_code == 422
-    assert post("/local/consumers/caller/rotate/", {"value": plant("rotate consumer"), "overlap": "24"}).status_code == 303
-    assert post("/local/consumers/caller/rotate/", {"value": plant("a wrong overlap"), "overlap": "25"}).status_code == 422
-    edit = {**consumer, "value": plant("edit consumer"), "lock_version": "999"}
-    assert post("/local/consumers/caller/edit/", edit).status_code == 409
+    credentials = "/local/consumers/caller/credentials"
+    assert post(f"{credentials}/0/rotate/", {"value": plant("rotate a credential"), "overlap": "24"}).status_code == 303
+    assert post(f"{credentials}/0/rotate/", {"value": plant("a wrong overlap"), "overlap": "25"}).status_code == 422
+    added = plant("add a credential")
+    assert post(f"{credentials}/new/", {"generation": "custom", "value": added}).status_code == 303
+    assert post(f"{credentials}/new/", {"generation": "custom", "value": added}).status_code == 422
+    stale = {"generation": "custom", "value": plant("edit a credential, stale"), "lock_version": "999"}
+    assert post(f"{credentials}/1/edit/", stale).status_code == 409
+    assert post(f"{credentials}/9/edit/", {**stale, "value": plant("edit no credential")}).status_code == 404
+    not_read = {**consumer, "value": plant("where no value is asked for"), "lock_version": "999"}
+    assert post("/local/consumers/caller/edit/", not_read).status_code == 409
 
 
 def make_services(visitor: Visitor) -> None:

@@ -187,7 +187,7 @@ class Between:
         return execute(*args)
 
 
-CONSUMER = {"method": "api_key", "source_kind": "bearer", "generation": "custom", "value": "short", "overlap": "0", "confirm": "other"}
+CONSUMER = {"source_kind": "bearer", "generation": "custom", "value": "short", "overlap": "0", "confirm": "other"}
 SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://llm.example.com/v1", "generation": "custom"}
 
 
@@ -197,7 +197,10 @@ SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://ll
         (Consumer, "", {}),
         (Consumer, "torn/", {}),
         (Consumer, "torn/edit/", CONSUMER),
-        (Consumer, "torn/rotate/", CONSUMER),
+        (Consumer, "torn/credentials/new/", CONSUMER),
+        (Consumer, "torn/credentials/0/edit/", CONSUMER),
+        (Consumer, "torn/credentials/0/rotate/", CONSUMER),
+        (Consumer, "torn/credentials/0/remove/", CONSUMER),
         (Consumer, "torn/delete/", CONSUMER),
         (Service, "torn/", {}),
         (Service, "torn/edit/", SERVICE),

@@ -42,6 +42,7 @@ class World:
         cast.consumer(region, "acme", bound_to=partner)
         cast.consumer(region, "own")
         cast.consumer(region, "newcomer")
+        cast.consumer(region, "twofold").add_credential(NewCredential("custom", cast.value()), by=cast.SETUP)
         cast.consumer(region, "asleep", enabled=False)
         Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
         tools = cast.mcp(gateway, "tools", key=cast.key(region, "tools"))

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.paging import ROWS_A_PAGE
-from gateway.models import Authorization, Consumer, ControlPlane, Node, Problem
+from gateway.models import Authorization, Consumer, ControlPlane, Credential, Node, Problem
 from gateway.sources import Source
 from secrets_app.models import AuditHead, KeyVersion, Region
 from tests import cast
@@ -26,7 +26,7 @@ def test_who_may_see_consumers(region: Region, who: str, status: int) -> None:
 
 def test_the_list_says_what_each_presents_and_where(region: Region) -> None:
     key = cast.key(region, "partner")
-    cast.consumer(region, "acme", bound_to=key, description="Acme Inc.", source=Source("header", "x-api-key"))
+    cast.consumer(region, "acme", bound_to=key, description="Acme Inc.", sources=(Source("header", "x-api-key"),))
     cast.consumer(region, "off", enabled=False)
     cast.service(cast.instance(region)).authorize(["acme"], by=cast.SETUP)
     said = text(get(LIST))
@@ -75,8 +75,9 @@ def test_a_part_for_the_list_is_the_rows_alone(region: Region) -> None:
 
 def test_a_long_list_goes_page_by_page(region: Region) -> None:
     consumers = Consumer.objects.bulk_create(
-        Consumer(region=region, name=f"c-{number:03d}", generation="custom", created_by="tests") for number in range(ROWS_A_PAGE + 5)
+        Consumer(region=region, name=f"c-{number:03d}", created_by="tests") for number in range(ROWS_A_PAGE + 5)
     )
+    Credential.objects.bulk_create(Credential(consumer=consumer, number=0, generation="custom") for consumer in consumers)
     key = cast.key(region)
     for consumer in consumers:
         key.references.create(holder_kind="consumer", holder_id=consumer.pk, path="credentials[0]", inbound=True)
@@ -111,7 +112,7 @@ def test_a_list_takes_the_same_queries_whatever_its_length(region: Region) -> No
 def test_the_page_of_a_consumer_says_where_else_its_key_is_accepted_and_who_sends_it_upstream(region: Region) -> None:
     key = cast.key(region, "openai_prod")
     cast.consumer(region, "acme", bound_to=key)
-    cast.consumer(region, "beta", source=Source("header", "x-api-key"))
+    cast.consumer(region, "beta", sources=(Source("header", "x-api-key"),))
     service = cast.service(cast.instance(region, "east"), "chat", keys=[key])
     service.authorize(["acme", "beta"], by=cast.SETUP)
     said = text(get(f"{LIST}acme/"))
@@ -125,8 +126,8 @@ def test_both_versions_are_shown_while_an_overlap_lasts(region: Region) -> None:
     cast.consumer(region, "acme", bound_to=key)
     key.rotate(cast.value(), 24, by=cast.SETUP)
     said = text(get(f"{LIST}acme/"))
-    assert "v2 Current" in said
-    assert "v1 Previous Still accepted, ends" in said
+    assert "Credential 1 v2" in said
+    assert "v1 is still accepted, ends" in said
     KeyVersion.objects.filter(stage="previous").update(accepted_until=timezone.now())
     assert "v1" not in text(get(f"{LIST}acme/"))
 
@@ -156,7 +157,7 @@ def test_a_credential_that_is_not_served_says_why(region: Region, reason: str, s
 def test_the_lines_to_try_hold_a_placeholder_and_the_place_of_the_credential(region: Region) -> None:
     gateway = cast.instance(region)
     Node.join(gateway, "local", "127.0.0.1", 18080, by=cast.SETUP)
-    cast.consumer(region, "acme", source=Source("header", "x-api-key"))
+    cast.consumer(region, "acme", sources=(Source("header", "x-api-key"),))
     cast.service(gateway, "chat").authorize(["acme"], by=cast.SETUP)
     page = get(f"{LIST}acme/").content.decode()
     assert "curl http://localhost:18080/ai/chat/chat/completions" in page

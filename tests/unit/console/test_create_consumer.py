@@ -56,8 +56,8 @@ def test_a_key_bound_is_one_reference(region: Region) -> None:
     answer = post(NEW, given(), "olive")
     assert answer.headers["Location"] == "/local/consumers/acme/"
     consumer = Consumer.objects.get()
-    assert (consumer.name, consumer.description, consumer.enabled, consumer.source) == ("acme", "Acme Inc.", True, BEARER)
-    assert consumer.reference.key == key
+    assert (consumer.name, consumer.description, consumer.enabled, consumer.sources) == ("acme", "Acme Inc.", True, (BEARER,))
+    assert consumer.credentials.get().reference.key == key
     assert (AuditEntry.objects.latest("seq").action, AuditEntry.objects.latest("seq").facts["key"]) == ("consumer.create", "partner")
 
 
@@ -103,7 +103,7 @@ def test_the_same_post_again_without_a_value_leads_to_the_consumer(region: Regio
 
 def test_a_custom_value_is_kept_and_never_rendered(region: Region) -> None:
     post(NEW, given(generation="custom", value=CANARY), "olive")
-    assert Consumer.objects.get().reference.key.is_inline
+    assert Consumer.objects.get().credentials.get().reference.key.is_inline
     for path in ("/local/consumers/", "/local/consumers/acme/", "/local/consumers/acme/edit/"):
         assert_silent(get(path), CANARY)
 
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_told_at_its_field_and_the_rest_is_kept_but_the_value(r
         ("off", "This key is disabled"),
         ("short", "at least 16 characters"),
         ("lines", "cannot travel in an HTTP header"),
-        ("taken", "Another consumer in this region uses the same value"),
+        ("taken", "A consumer in this region uses the same value"),
         ("foreign", "No key is named “foreign”"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_value_that_is_a_reference_is_sent_to_the_other_method(region: Region)
 def test_only_the_chosen_branches_are_read(region: Region) -> None:
     cast.key(region, "partner")
     post(NEW, given(value="short", header="co okie", parameter="&&"))
-    assert Consumer.objects.get().source == BEARER
+    assert Consumer.objects.get().sources == (BEARER,)
     assert Reference.objects.get().key.name == "partner"
 
 
@@ -178,7 +178,7 @@ def test_only_the_chosen_branches_are_read(region: Region) -> None:
 )
 def test_the_source_is_kept(region: Region, kind: str, field: str, typed: str, source: Source) -> None:
     post(NEW, given(generation="custom", value=CANARY, source_kind=kind, **{field: typed}))
-    assert Consumer.objects.get().source == source
+    assert Consumer.objects.get().sources == (source,)
 
 
 def test_a_consumer_may_be_born_disabled(region: Region) -> None:

@@ -37,7 +37,7 @@ def test_who_may_open_a_key(key: Key, who: str, status: int) -> None:
 
 def test_foreign_absent_and_inline_keys_look_alike(region: Region) -> None:
     cast.key(Region.create("eu", "Europe", by=cast.SETUP), "there")
-    inline = cast.consumer(region).reference.key
+    inline = cast.consumer(region).credentials.get().reference.key
     pages = [text(get(f"/local/keys/{name}/", status=404)) for name in ("there", "nowhere", inline.pk.hex)]
     assert len(set(pages)) == 1
 

@@ -79,7 +79,7 @@ def test_the_call_is_made_of_the_regions_own_names(region: Region) -> None:
     ],
 )
 def test_the_call_puts_the_credential_where_the_consumer_does(region: Region, source: Source, line: str) -> None:
-    running(region, source=source)
+    running(region, sources=[source])
     assert line in Example.of(region).curl("localhost")
 
 

@@ -99,7 +99,7 @@ def test_a_generated_value_is_shown_once(key: Key) -> None:
         ({"value": CANARY, "overlap": "2"}, "Choose one of those listed."),
         ({"value": CANARY, "overlap": ""}, "Choose one of the periods listed."),
         ({"value": CANARY, "overlap": CANARY}, "Choose one of those listed."),
-        ({"value": "the value of another caller"}, "Another consumer in this region uses the same value already."),
+        ({"value": "the value of another caller"}, "A consumer in this region uses the same value already."),
     ],
 )
 def test_what_is_refused_is_said_at_its_field(region: Region, key: Key, fields: dict[str, Any], says: str) -> None:

@@ -99,7 +99,7 @@ def test_the_page_says_how_to_call_it(east: Instance, chat: Service) -> None:
 
 
 def test_the_lines_follow_the_consumers_source_and_the_suppliers_protocol(east: Instance) -> None:
-    cast.consumer(east.region, "acme", source=Source("query", "token"))
+    cast.consumer(east.region, "acme", sources=(Source("query", "token"),))
     claude = cast.service(east, "claude", supplier="claude", protocol="native", address="https://api.anthropic.com/v1")
     claude.authorize(["acme"], by=cast.SETUP)
     page = get(at(claude)).content.decode()

@@ -100,7 +100,7 @@ def test_services_of_every_kind_compile_to_what_holds_together(instance: Instanc
 
 
 def test_a_consumer_stands_in_it_with_its_source(region: Region) -> None:
-    consumer = cast.consumer(region, "acme", source=Source("header", "x-api-key"))
+    consumer = cast.consumer(region, "acme", sources=(Source("header", "x-api-key"),))
     [found] = inventory.load(region.pk).consumers
     assert (found.id, found.name) == (consumer.pk, "acme")
     assert [(credential.use.path, credential.sources) for credential in found.credentials] == [
@@ -119,9 +119,9 @@ def test_a_disabled_consumer_is_left_out_but_stays_authorized(instance: Instance
 
 
 def test_where_a_disabled_consumer_puts_its_key_is_still_known(instance: Instance) -> None:
-    cast.consumer(instance.region, "acme", source=Source("header", "x-team-key"))
-    gone = cast.consumer(instance.region, "gone", source=Source("query", "key"))
-    cast.consumer(Region.create("other", "Other", by=cast.SETUP), source=Source("query", "foreign"))
+    cast.consumer(instance.region, "acme", sources=(Source("header", "x-team-key"),))
+    gone = cast.consumer(instance.region, "gone", sources=(Source("query", "key"),))
+    cast.consumer(Region.create("other", "Other", by=cast.SETUP), sources=(Source("query", "foreign"),))
     before = inventory.load(instance.region_id)
     assert before.sources == (Source("header", "x-team-key"), Source("query", "key"))
     gone.disable(by=cast.SETUP)
@@ -171,7 +171,11 @@ def test_what_is_read_beside_an_earlier_inventory_is_what_a_fresh_look_gives(ins
     chat = cast.service(instance, "chat", keys=[supplier])
     acme, beta = cast.consumer(region, "acme", bound_to=partner), cast.consumer(region, "beta")
     settings = {"supplier": "custom", "protocol": "OpenAI/v1", "by": cast.SETUP}
-    edit = {"description": "", "source": Source("header", "x-api-key"), "by": cast.SETUP}
+    sources = (Source("header", "x-api-key"), Source("header", "api-key"))
+
+    def lock() -> int:
+        return Consumer.objects.get(name="acme").lock_version
+
     deeds: list[Callable[[], object]] = [
         lambda: chat.authorize(["acme", "beta"], by=cast.SETUP),
         lambda: partner.rotate(cast.value(), 24, by=cast.SETUP),
@@ -181,15 +185,13 @@ def test_what_is_read_beside_an_earlier_inventory_is_what_a_fresh_look_gives(ins
         lambda: supplier.enable(by=cast.SETUP),
         lambda: partner.disable(by=cast.SETUP),
         lambda: partner.enable(by=cast.SETUP),
-        lambda: beta.rotate(cast.value(), 1, by=cast.SETUP),
+        lambda: beta.rotate(0, cast.value(), 1, by=cast.SETUP),
         lambda: acme.disable(by=cast.SETUP),
         lambda: acme.enable(by=cast.SETUP),
-        lambda: acme.edit(**edit, lock_version=Consumer.objects.get(name="acme").lock_version),  # type: ignore[arg-type]
-        lambda: acme.edit(
-            **edit,  # type: ignore[arg-type]
-            lock_version=Consumer.objects.get(name="acme").lock_version,
-            credential=NewCredential("custom", cast.value()),
-        ),
+        lambda: acme.edit(description="", sources=sources, lock_version=lock(), by=cast.SETUP),
+        lambda: acme.add_credential(NewCredential("custom", cast.value()), by=cast.SETUP),
+        lambda: acme.edit_credential(0, NewCredential("custom", cast.value()), lock_version=lock(), by=cast.SETUP),
+        lambda: acme.remove_credential(1, by=cast.SETUP),
         lambda: chat.edit(**settings, address="https://b.example", lock_version=Service.objects.get().lock_version),  # type: ignore[arg-type]
         lambda: chat.open(by=cast.SETUP),
         lambda: chat.require_authentication(by=cast.SETUP),
@@ -213,9 +215,9 @@ def test_consumers_of_now_beside_services_of_before_are_nobody_new(instance: Ins
     acme, beta = cast.consumer(instance.region, "acme"), cast.consumer(instance.region, "beta")
     cast.service(instance, "chat").authorize(["acme", "beta"], by=cast.SETUP)
     before = inventory.load(instance.region_id)
-    acme.rotate(cast.value(), 1, by=cast.SETUP)
+    acme.rotate(0, cast.value(), 1, by=cast.SETUP)
     beta.delete(by=cast.SETUP)
-    cast.consumer(instance.region, "beta", source=Source("header", "x-other"))  # the same name, and not authorized
+    cast.consumer(instance.region, "beta", sources=[Source("header", "x-other")])  # the same name, and not authorized
     cast.service(instance, "other")
     found = inventory.with_consumers_of_now(before)
     assert (found.seq, found.instances) == (before.seq, before.instances)
@@ -233,11 +235,11 @@ def test_no_value_and_no_ciphertext_stand_in_it(instance: Instance) -> None:
 
 def test_a_key_is_also_accepted_where_other_consumers_of_its_services_put_theirs(instance: Instance) -> None:
     acme = cast.consumer(instance.region, "acme")
-    cast.consumer(instance.region, "beta", source=Source("header", "x-api-key"))
-    cast.consumer(instance.region, "gone", source=Source("query", "key"), enabled=False)
-    cast.consumer(instance.region, "elsewhere", source=Source("query", "token"))
+    cast.consumer(instance.region, "beta", sources=(Source("header", "x-api-key"),))
+    cast.consumer(instance.region, "gone", sources=(Source("query", "key"),), enabled=False)
+    cast.consumer(instance.region, "elsewhere", sources=(Source("query", "token"),))
     for name in ("chat", "embed"):
         cast.service(instance, name).authorize(["acme", "beta", "gone"], by=cast.SETUP)
     cast.service(instance, "other").authorize(["elsewhere", "beta"], by=cast.SETUP)
-    assert acme.source == BEARER
+    assert acme.sources == (BEARER,)
     assert acme.other_sources() == [(Source("header", "x-api-key"), ["chat", "embed"])]

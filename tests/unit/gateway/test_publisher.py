@@ -335,7 +335,12 @@ def test_a_value_that_cannot_be_opened_is_a_problem_of_its_holder_alone(node: No
         assert desk.keys(node) == {"bobby-key-0123456789", "carol-key-0123456789"}
         await desk.until(lambda: Problem.objects.exists())
         (problem,) = Problem.objects.all()
-        assert (problem.holder_kind, problem.holder_id, problem.path, problem.reason) == ("consumer", alice.pk, Consumer.path, "unreadable")
+        assert (problem.holder_kind, problem.holder_id, problem.path, problem.reason) == (
+            "consumer",
+            alice.pk,
+            "credentials[0]",
+            "unreadable",
+        )
 
     at_work(scenario)
     at_work(after_restart)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.sources import BEARER, Source, check_source
+from gateway.sources import BEARER, Source, check_source, check_sources, in_words
 
 
 def test_sources_read_as_people_know_them() -> None:
@@ -78,3 +78,33 @@ def test_a_header_for_keys_stays_one(name: str) -> None:
 @pytest.mark.parametrize("source", [Source("cookie", "a"), Source("", ""), Source("bearer", "x-api-key")])
 def test_another_kind_is_refused(source: Source) -> None:
     assert list(check_source(source)) == ["source_kind"]
+
+
+HEADERS = tuple(Source("header", name) for name in ("x-api-key", "api-key", "x-key", "x-more"))
+
+
+def test_several_sources_read_as_one_sentence() -> None:
+    assert in_words([BEARER]) == "Authorization: Bearer"
+    assert in_words([*HEADERS[:2], BEARER]) == "header x-api-key, header api-key or Authorization: Bearer"
+
+
+@pytest.mark.parametrize("sources", [(BEARER,), HEADERS[:3], (*HEADERS[:2], BEARER), (Source("query", "key"),)])
+def test_up_to_three_headers_or_one_parameter(sources: tuple[Source, ...]) -> None:
+    assert check_sources(sources) == {}
+
+
+@pytest.mark.parametrize(
+    ("sources", "fields"),
+    [
+        ((), ["source_kind"]),
+        (HEADERS, ["source_kind"]),
+        ((*HEADERS[:3], BEARER), ["source_kind"]),
+        ((Source("query", "a"), Source("query", "b")), ["source_kind"]),
+        ((HEADERS[0], Source("query", "b")), ["source_kind"]),
+        ((HEADERS[0], HEADERS[0]), ["source_1"]),
+        ((HEADERS[0], Source("header", "host"), Source("header", "")), ["source_1", "source_2"]),
+        ((Source("cookie", "a"),), ["source_kind"]),
+    ],
+)
+def test_what_cannot_stand_together_is_refused_by_field(sources: tuple[Source, ...], fields: list[str]) -> None:
+    assert list(check_sources(sources)) == fields

@@ -14,7 +14,8 @@ EXPECTED = {
     "key_manager": READ | {"key.create", "key.edit", "key.rotate", "key.disable", "key.enable", "key.delete"},
     "operator": READ
     | {"key.bind"}
-    | {f"consumer.{verb}" for verb in ("create", "edit", "rotate", "disable", "enable", "delete")}
+    | {f"consumer.{verb}" for verb in ("create", "edit", "disable", "enable", "delete")}
+    | {f"consumer.{verb}" for verb in ("add_credential", "edit_credential", "rotate", "remove_credential")}
     | {f"instance.{verb}" for verb in ("create", "upgrade", "delete")}
     | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
     | {f"mcp.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}

@@ -174,10 +174,10 @@ def test_two_consumers_never_share_a_value(region: Region) -> None:
     first, second = cast.key(region, text="one value for two callers"), cast.key(region, text="one value for two callers")
     cast.consumer(region, "alpha-secret-name", bound_to=first)
     for refer in (first, second):
-        with pytest.raises(Invalid, match="Another consumer") as refused:
+        with pytest.raises(Invalid, match="A consumer in this region") as refused:
             cast.consumer(region, "beta", bound_to=refer)
         assert "alpha-secret-name" not in str(refused.value)
-    with pytest.raises(Invalid, match="Another consumer"):
+    with pytest.raises(Invalid, match="A consumer in this region"):
         cast.consumer(region, "gamma", text="one value for two callers")
 
 
@@ -185,7 +185,7 @@ def test_rotation_into_another_consumers_value_is_refused(region: Region) -> Non
     first, second = cast.key(region, text="the value of the first"), cast.key(region)
     cast.consumer(region, bound_to=first)
     cast.consumer(region, bound_to=second)
-    with pytest.raises(Invalid, match="Another consumer"):
+    with pytest.raises(Invalid, match="A consumer in this region"):
         second.rotate(cast.value("the value of the first"), by=cast.SETUP)
 
 
@@ -193,7 +193,7 @@ def test_a_previous_value_still_counts_while_its_overlap_lasts(region: Region) -
     first = cast.key(region, text="an old value, still taken")
     cast.consumer(region, bound_to=first)
     first.rotate(cast.value(), 1, by=cast.SETUP)
-    with pytest.raises(Invalid, match="Another consumer"):
+    with pytest.raises(Invalid, match="A consumer in this region"):
         cast.consumer(region, text="an old value, still taken")
     KeyVersion.objects.filter(stage="previous").update(accepted_until=timezone.now())
     assert cast.consumer(region, text="an old value, still taken").pk
@@ -219,7 +219,7 @@ def test_a_disabled_key_cannot_be_bound(region: Region) -> None:
 
 def test_an_inline_key_lives_and_dies_with_its_holder(region: Region) -> None:
     consumer = cast.consumer(region)
-    inline = consumer.reference.key
+    inline = consumer.credentials.get().reference.key
     assert inline.is_inline
     assert not Key.visible_to(cast.SETUP, region).filter(pk=inline.pk).exists()
     consumer.delete(by=cast.actor("olive"))

@@ -45,7 +45,7 @@ def deeds(region: Region) -> dict[str, Deed]:
         "a key in another region": lambda: Key.create(abroad, "fresh", cast.value(), by=by, once=once),
         "a rotation": lambda: one.rotate(cast.value(), by=by, once=once),
         "a rotation of another key": lambda: two.rotate(cast.value(), by=by, once=once),
-        "a rotation of a consumer": lambda: acme.rotate(cast.value(), by=by, once=once),
+        "a rotation of a consumer": lambda: acme.rotate(0, cast.value(), by=by, once=once),
         "a consumer": consumer(region, "fresh"),
         "a consumer of another name": consumer(region, "other"),
         "a consumer in another region": consumer(abroad, "fresh"),
