@@ -25,7 +25,7 @@ def test_what_was_typed_stays(visit: Visit, late: bool) -> None:
     expect(page.locator("#supplier.htmx-request")).to_have_count(1)
     while not held:
         page.wait_for_timeout(10)
-    address = page.get_by_label("Service address")
+    address = page.get_by_role("textbox", name="Service address")
     if late:
         address.fill("https://mine.example.com/v1")
     with page.expect_response("**/preset/**"):
