@@ -49,7 +49,7 @@ def test_the_panels(visit: Visit, instance: Instance) -> None:
         f"{base}services/chat/": [f"{base}services/chat/{deed}/" for deed in ("edit", "open", "authorize", "revoke/acme", "delete")],
         "/local/consumers/": ["/local/consumers/new/"],
         "/local/consumers/acme/": [f"/local/consumers/acme/{deed}/" for deed in ("edit", "disable", "delete")],
-        "/local/consumers/asleep/": ["/local/consumers/asleep/enable/", "/local/consumers/asleep/credentials/0/rotate/", "/local/consumers/asleep/credentials/new/"],
+        "/local/consumers/asleep/": [f"/local/consumers/asleep/{deed}/" for deed in ("enable", "credentials/0/rotate", "credentials/new")],
     }
     page = visit("/local/instances/")
     for under, paths in panels.items():
