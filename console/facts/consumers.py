@@ -47,6 +47,11 @@ class Row:
     services: int
     effect: Effect
 
+    @property
+    def sole(self) -> Held | None:
+        """The one credential of a consumer that has no more."""
+        return self.held[0] if len(self.held) == 1 else None
+
 
 def rows(consumers: Sequence[Consumer], delivery: Delivery) -> list[Row]:
     """Three queries, however many there are."""

@@ -133,8 +133,13 @@ class ServiceFacts:
         return self.effect.total > 0 and not self.effect.everywhere and not self.down
 
     @property
+    def failing(self) -> int:
+        """How many of its keys no gateway shows."""
+        return sum(bool(use.reason) for use in self.uses)
+
+    @property
     def all_failing(self) -> bool:
-        return bool(self.uses) and all(use.reason for use in self.uses)
+        return 0 < self.failing == len(self.uses)
 
 
 def shared_keys(service: Service) -> list[str]:

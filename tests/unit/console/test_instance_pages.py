@@ -48,7 +48,7 @@ def test_the_list_says_version_services_and_nodes(region: Region, east: Instance
     Node.objects.filter(pk=node.pk).update(in_effect_seq=seq)
     ControlPlane.beat()
     said = text(get(LIST))
-    assert f"{east.ref} east 2.1.25 1 service In effect on 1 of 1 node" in said
+    assert f"{east.ref} east 2.1.25 1 service 1 node" in said
     assert f"{old.ref} old 2.1.10 2.1.11+ needed for references 0 services No gateway yet" in said
     assert said.count("2.1.11+") == 1
 

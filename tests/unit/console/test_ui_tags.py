@@ -146,17 +146,21 @@ def test_initials_are_at_most_two_letters(name: str, letters: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "refused", "down", "said"),
+    ("done", "total", "refused", "down", "said", "in_short"),
     [
-        (3, 3, (), False, "In effect on 3 of 3 nodes"),
-        (3, 3, (), True, "In effect on 3 of 3 nodes"),
-        (1, 3, (), False, "In effect on 1 of 3 nodes"),
-        (0, 3, (), False, "Not delivered yet"),
-        (1, 3, (), True, "Not delivered yet"),
-        (1, 3, ("node-2",), False, "Refused by 1 node"),
-        (0, 0, (), False, "No gateway yet"),
+        (3, 3, (), False, "In effect on 3 of 3 nodes", "All 3 nodes"),
+        (3, 3, (), True, "In effect on 3 of 3 nodes", "All 3 nodes"),
+        (1, 1, (), False, "In effect on 1 of 1 node", "1 node"),
+        (1, 3, (), False, "In effect on 1 of 3 nodes", "1 of 3 nodes"),
+        (0, 3, (), False, "Not delivered yet", "Not delivered yet"),
+        (1, 3, (), True, "Not delivered yet", "Not delivered yet"),
+        (1, 3, ("node-2",), False, "Refused by 1 node", "Refused by 1 node"),
+        (0, 0, (), False, "No gateway yet", "No gateway yet"),
     ],
 )
-def test_where_a_change_stands_is_said_in_words(done: int, total: int, refused: tuple[str, ...], down: bool, said: str) -> None:
+def test_where_a_change_stands_is_said_in_words(
+    done: int, total: int, refused: tuple[str, ...], down: bool, said: str, in_short: str
+) -> None:
     effect = {"done": done, "total": total, "refused": refused}
-    assert said in draw('{% include "components/_sync.html" %}', effect=effect, down=down)
+    assert f">{said}<" in draw('{% include "components/_sync.html" %}', effect=effect, down=down)
+    assert f">{in_short}<" in draw('{% include "components/_sync.html" with short=True %}', effect=effect, down=down)
