@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from console.commands import run_gateway, run_xds
 from console.facts.plugins import rule_line
+from gateway.agents import app_of
 from gateway.attention import Attention
 from gateway.delivery import Delivery, Effect, newest_change
 from gateway.example import AUTHORIZATION, Example
@@ -232,19 +233,22 @@ def _field(region: Region, holder: Holder, actor: Actor) -> str:
         return to("consumer-edit-credential", region, name=holder.name, number=re.sub(r"\D", "", holder.path)) + "#id_key"
     if holder.kind == "plugin":
         return rule_line(region, holder, "rule-write" if actor.may("rule.write") else "rule-detail")
-    if holder.kind != "ai_service":
-        return service_page(region, holder.kind, holder.instance_ref, holder.name)
+    if holder.kind == "mcp_service":
+        page = "mcp-configure-backend-auth" if actor.may("mcp.configure_backend_auth") else "mcp-detail"
+        return to(page, region, ref=holder.instance_ref, name=holder.name) + ("#id_key" if page != "mcp-detail" else "#backend_auth")
     page = "service-edit" if actor.may("service.edit") else "service-detail"
-    number = re.sub(r"\D", "", holder.path)
     place = to(page, region, ref=holder.instance_ref, name=holder.name)
-    return place + (f"#id_key_{number}" if page == "service-edit" else "")
+    if page == "service-detail":
+        return place
+    if app_of(holder.path):
+        return f"{place}#app-rows"
+    number = re.sub(r"\D", "", holder.path)
+    return f"{place}#id_{'agent_' if holder.kind == 'agent_service' else ''}key_{number}"
 
 
 def service_page(region: Region, kind: str, ref: str, name: str) -> str:
     """Of a service by its kind of holder."""
-    if kind == "mcp_service":
-        return to("instance-detail", region, ref=ref)
-    return to("service-detail", region, ref=ref, name=name)
+    return to("mcp-detail" if kind == "mcp_service" else "service-detail", region, ref=ref, name=name)
 
 
 def to(page: str, region: Region, /, **place: str) -> str:

@@ -180,6 +180,24 @@ def test_what_needs_a_look_is_named(region: Region) -> None:
     assert "Authentication method › Bind Key: Another consumer presents the same value" in page
 
 
+def test_a_use_that_is_not_served_leads_to_the_very_field_that_mends_it(region: Region) -> None:
+    gateway, key = cast.instance(region), cast.key(region)
+    bot = cast.agent(gateway, "bot", keys=[key])
+    apps = cast.agent(gateway, "apps", keys=[key], apps=["one"])
+    tools = cast.mcp(gateway, "tools", key=key)
+    for holder, path in ((bot, "api_keys[0]"), (apps, "apps[one]"), (tools, "backend_auth")):
+        assert [use.path for use in holder.uses] == [path]
+        Problem.objects.create(region=region, holder_kind=holder.audit_kind, holder_id=holder.pk, path=path, reason="unreadable")
+    here = f'href="/{region.name}/instances/{gateway.ref}'
+    page = shown("olive", region)
+    assert f'{here}/services/bot/edit/#id_agent_key_0"' in page
+    assert f'{here}/services/apps/edit/#app-rows"' in page
+    assert f'{here}/mcp/tools/backend-auth/#id_key"' in page
+    page = shown("vera", region)
+    assert f'{here}/services/bot/"' in page
+    assert f'{here}/mcp/tools/#backend_auth"' in page
+
+
 def test_a_problem_of_a_holder_that_is_gone_is_not_shown(region: Region) -> None:
     Problem.objects.create(region=region, holder_kind="ai_service", holder_id=12345, path="api_keys[0]", reason="unreadable")
     assert Attention.of(region, cast.actor("vera")).unserved == ()
