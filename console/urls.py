@@ -12,6 +12,7 @@ from console.views import (
     instances,
     keys,
     mcp,
+    nodes,
     overview,
     plugins,
     rules,
@@ -34,6 +35,10 @@ class McpName(StringConverter):
     regex = "[a-z0-9][a-z0-9.-]{0,63}"
 
 
+class NodeName(StringConverter):
+    regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+
+
 class RulePlace(StringConverter):
     """Whose rule of a plug-in: the instance's, or that of one service, which is named with its sort."""
 
@@ -41,6 +46,7 @@ class RulePlace(StringConverter):
 
 
 register_converter(McpName, "mcp")
+register_converter(NodeName, "node")
 register_converter(RulePlace, "place")
 register_converter(RegionName, "region")
 register_converter(KeyName, "key")
@@ -82,7 +88,8 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("instances/<slug:ref>/", instances.detail, name="instance-detail"),
     path("instances/<slug:ref>/upgrade/", instances.upgrade, name="instance-upgrade"),
     path("instances/<slug:ref>/delete/", instances.delete, name="instance-delete"),
-    path("instances/<slug:ref>/nodes/", instances.nodes, name="node-list"),
+    path("instances/<slug:ref>/nodes/", nodes.list_, name="node-list"),
+    path("instances/<slug:ref>/nodes/<node:name>/remove/", nodes.remove, name="node-remove"),
     path("instances/<slug:ref>/services/", services.list_, name="service-list"),
     path("instances/<slug:ref>/services/new/", services.create, name="service-create"),
     path("instances/<slug:ref>/services/new/preset/", services.preset, name="service-preset"),

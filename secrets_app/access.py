@@ -80,6 +80,7 @@ ACTIONS: dict[str, Action] = {
     "instance.create": _row(_("created instance"), OPERATOR, publishes=True, facts="version"),
     "instance.upgrade": _row(_("upgraded instance"), OPERATOR, publishes=True, facts="version previous"),
     "instance.delete": _row(_("deleted instance"), OPERATOR, publishes=True, facts="services nodes"),
+    "node.remove": _row(_("removed node"), OPERATOR, publishes=True, facts="instance"),
     #
     "service.view": _row(_("opened service"), KEY_MANAGER, OPERATOR, VIEWER),
     "service.create": _row(

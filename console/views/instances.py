@@ -1,4 +1,4 @@
-"""Gateway instances of a region, and the nodes of each."""
+"""Gateway instances of a region."""
 
 from typing import Any
 
@@ -64,19 +64,6 @@ def detail(request: ConsoleRequest, ref: str) -> HttpResponse:
         "joining": joining(instance, delivery.by_instance.get(instance.pk, ()), settings.GATEWAY_PORT),
     }
     return page(request, "instances/detail.html", context)
-
-
-@allows("instance.view")
-def nodes(request: ConsoleRequest, ref: str) -> HttpResponse:
-    instance = Instance.visible_to(request.actor, request.region).find(ref)
-    delivery, publication = Delivery.of(request.region), Publication.of(request.region)
-    context = frame(request, instance, "nodes") | {
-        "nodes": node_rows(instance, delivery, publication.seq),
-        "publication": publication,
-        "down": not delivery.control_plane_up,
-        "joining": joining(instance, delivery.by_instance.get(instance.pk, ()), settings.GATEWAY_PORT),
-    }
-    return page(request, "instances/nodes.html", context)
 
 
 @allows("instance.upgrade")

@@ -12,9 +12,18 @@ from django.utils import timezone
 
 from gateway.models.instance import Instance
 from secrets_app.actor import Actor
+from secrets_app.errors import NotFound
 from secrets_app.models import Region, deed
 
 SILENCE = timedelta(seconds=15)  # a control plane not heard of for so long counts as down
+
+
+class NodeQuerySet(models.QuerySet["Node"]):
+    def find(self, name: str) -> "Node":
+        """Raises NotFound."""
+        if (node := self.filter(name=name).first()) is None:
+            raise NotFound()
+        return node
 
 
 class Node(models.Model):
@@ -33,6 +42,8 @@ class Node(models.Model):
     in_effect_at = models.DateTimeField(null=True)
     refused_seq = models.BigIntegerField(default=0)
     refused_reason = models.CharField(max_length=300, blank=True)  # scrubbed
+
+    objects = NodeQuerySet.as_manager()
 
     audit_kind = "node"
 
@@ -63,6 +74,16 @@ class Node(models.Model):
             entry.target = node
             entry.facts = {"instance": instance.ref, "listen": f"{host}:{port}"}
         return node, token
+
+    def remove(self, *, by: Actor) -> None:
+        """Its token counts no more: an open stream ends as soon as the control plane has read the entry, and no other begins.
+
+        An Envoy that still runs keeps serving what it has; `run_gateway` lets it join again, with a new token.
+        """
+        with deed(by, "node.remove", self) as entry:
+            if not type(self).objects.filter(pk=self.pk).delete()[0]:
+                raise NotFound()
+            entry.facts = {"instance": self.instance.ref}
 
     @classmethod
     def by_token(cls, token: str) -> "Node | None":

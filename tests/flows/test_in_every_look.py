@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from gateway.models import Instance
+from gateway.models import Instance, Node
 from secrets_app.models import Region
 from tests import cast
 from tests.flows.browser import problems
@@ -23,6 +23,7 @@ def instance(visit: Visit) -> Instance:
     cast.consumer(region, "asleep", enabled=False)
     chat.authorize([acme.name], by=cast.SETUP)
     cast.key(region, "caller")
+    Node.join(instance, "local", "127.0.0.1", 8080, by=cast.SETUP)
     cast.rule(cast.plugin(instance), "credentials:\n- $ref{caller}\nkeys:\n- apikey\n- x-api-key\n")
     return instance
 
@@ -46,6 +47,7 @@ def test_the_panels(visit: Visit, instance: Instance) -> None:
     panels = {
         "/local/instances/": ["/local/instances/new/", f"{base}delete/"],
         f"{base}services/": [f"{base}services/new/"],
+        f"{base}nodes/": [f"{base}nodes/local/remove/"],
         f"{base}services/chat/": [f"{base}services/chat/{deed}/" for deed in ("edit", "open", "authorize", "revoke/acme", "delete")],
         "/local/consumers/": ["/local/consumers/new/"],
         "/local/consumers/acme/": [f"/local/consumers/acme/{deed}/" for deed in ("edit", "disable", "delete")],

@@ -149,6 +149,7 @@ ROWS: dict[str, Row] = {
     "instance-upgrade": Row(WIRING, lambda world: _region(world) | {"ref": world.empty.ref}, _says(version="2.1.25"), "instance.upgrade"),
     "instance-delete": Row(WIRING, lambda world: _region(world) | {"ref": world.empty.ref}, _says(confirm="Empty"), "instance.delete"),
     "node-list": Row(NOUNS, _in_gateway),
+    "node-remove": Row(WIRING, lambda world: _in_gateway(world) | {"name": "gone"}, _says(confirm="gone"), "node.remove"),
     "service-list": Row(NOUNS, _in_gateway),
     "service-preset": Row(WIRING, _in_gateway),
     "service-key-row": Row(WIRING, _in_gateway),

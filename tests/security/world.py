@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.db import connection
 
-from gateway.models import Consumer, Instance, NewCredential, Rule, Service
+from gateway.models import Consumer, Instance, NewCredential, Node, Rule, Service
 from secrets_app.models import Key, Region
 from tests import cast
 
@@ -45,6 +45,7 @@ class World:
         cast.consumer(region, "twofold").add_credential(NewCredential("custom", cast.value()), by=cast.SETUP)
         cast.consumer(region, "asleep", enabled=False)
         Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
+        Node.join(gateway, "gone", "127.0.0.1", 8089, by=cast.SETUP)
         tools = cast.mcp(gateway, "tools", key=cast.key(region, "tools"))
         cast.mcp(gateway, "open-tools").open(by=cast.SETUP)
         cast.mcp(foreign, "foreign")

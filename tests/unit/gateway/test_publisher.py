@@ -372,9 +372,10 @@ def test_a_node_that_gets_another_token_is_dropped_and_served_again(node: Node, 
     at_work(scenario)
 
 
-def test_a_node_whose_instance_is_deleted_is_dropped(node: Node, alice: Consumer) -> None:
+@pytest.mark.parametrize("end", [Instance.delete, Node.remove])
+def test_a_node_that_is_removed_alone_or_with_its_instance_is_dropped(node: Node, alice: Consumer, end: Callable[..., None]) -> None:
     async def scenario(desk: Desk) -> None:
-        node.instance.delete(by=cast.SETUP)
+        end(node if end is Node.remove else node.instance, by=cast.SETUP)
         await desk.until(lambda: desk.server.dropped == [node.pk])
 
     at_work(scenario)
