@@ -44,7 +44,7 @@ class Attention:
         services = Service.objects.filter(instance__region=region, kind__in=kinds).select_related("instance").order_by("name")
         authorized = Exists(Authorization.objects.filter(service=OuterRef("pk")))
         return cls(
-            unserved=tuple(_unserved(region)) if actor.may("key.view") else (),
+            unserved=tuple(_unserved(region, actor)) if actor.may("key.view") else (),
             disabled_keys=tuple(
                 Key.visible_to(actor, region).filter(enabled=False, reference_count__gt=0).order_by("name_folded")[:AT_MOST]
             ),
@@ -53,12 +53,13 @@ class Attention:
         )
 
 
-def _unserved(region: Region) -> Iterable[Unserved]:
+def _unserved(region: Region, actor: Actor) -> Iterable[Unserved]:
     """A disabled key stands in `disabled_keys` already, once for all its holders."""
     problems = Problem.objects.filter(region=region).exclude(reason="disabled").order_by("-since", "pk")[:AT_MOST]
     at = {(problem.holder_kind, problem.holder_id, problem.path): problem for problem in problems}
     ids = {holder_id for _kind, holder_id, _path in at}
-    references = Reference.objects.filter(holder_kind__in=KINDS, holder_id__in=ids).select_related("key")
+    kinds = [name for name, kind in KINDS.items() if actor.may(kind.view)]
+    references = Reference.objects.filter(holder_kind__in=kinds, holder_id__in=ids).select_related("key")
     found = {place: reference for reference in references if (place := (reference.holder_kind, reference.holder_id, reference.path)) in at}
     for holder in describe(found.values()):
         place = (holder.kind, holder.id, holder.path)

@@ -17,11 +17,14 @@ from secrets_app.models import Key, Reference
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`columns` are Described's fields as values_list takes them from the holders' table."""
+    """`view` and `edit` are the permissions to open a holder of this kind, and to give it another key. `columns` are Described's fields
+    as values_list takes them from the holders' table."""
 
     one: Promise
     many: Promise
     place: Promise
+    view: str
+    edit: str
     model: type[Consumer] | type[Service] | type[Rule]
     columns: tuple[Any, ...]
 
@@ -89,13 +92,25 @@ KINDS: dict[str, Kind] = {
         _("Consumer"),
         _("Consumers"),
         _("Authentication method › Bind Key"),
+        "consumer.view",
+        "consumer.edit_credential",
         Consumer,
         ("name", *_NOWHERE, "enabled", "changed_seq"),
     ),
-    "ai_service": Kind(_("AI service"), _("AI services"), _("Large Model Configuration › API Key"), AiService, _OF_SERVICE),
-    "agent_service": Kind(_("Agent service"), _("Agent services"), _("API Key"), AgentService, _OF_SERVICE),
-    "mcp_service": Kind(_("MCP service"), _("MCP services"), _("Backend authentication"), McpService, _OF_SERVICE),
-    "plugin": Kind(_("Plug-in"), _("Plug-ins"), _("Rule"), Rule, _OF_RULE),
+    "ai_service": Kind(
+        _("AI service"), _("AI services"), _("Large Model Configuration › API Key"), "service.view", "service.edit", AiService, _OF_SERVICE
+    ),
+    "agent_service": Kind(_("Agent service"), _("Agent services"), _("API Key"), "service.view", "service.edit", AgentService, _OF_SERVICE),
+    "mcp_service": Kind(
+        _("MCP service"),
+        _("MCP services"),
+        _("Backend authentication"),
+        "mcp.view",
+        "mcp.configure_backend_auth",
+        McpService,
+        _OF_SERVICE,
+    ),
+    "plugin": Kind(_("Plug-in"), _("Plug-ins"), _("Rule"), "plugin.view", "rule.write", Rule, _OF_RULE),
 }
 
 

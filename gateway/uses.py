@@ -1,8 +1,10 @@
 """The uses of one key: how many, in which direction, and the first few by name. A key may have tens of thousands."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
+from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
@@ -68,6 +70,20 @@ def instances(key: Key) -> QuerySet[Instance]:
     rules = Reference.objects.filter(key=key, holder_kind="plugin").values("holder_id")
     of_services, of_rules = Service.objects.filter(pk__in=services), Rule.objects.filter(pk__in=rules)
     return Instance.objects.filter(Q(pk__in=of_services.values("instance")) | Q(pk__in=of_rules.values("plugin__instance")))
+
+
+def by_instance(key: Key) -> dict[str, dict[UUID, int]]:
+    """By kind and instance, how many holders. Consumers belong to no instance and are not in it. Two queries."""
+    services = Reference.objects.filter(key=key, holder_kind__in=SERVICE_HOLDERS).values("holder_id")
+    rules = Reference.objects.filter(key=key, holder_kind=Rule.audit_kind).values("holder_id")
+    of_services = Service.objects.filter(pk__in=services).order_by().values_list("kind", "instance").annotate(Count("pk"))
+    of_rules = Rule.objects.filter(pk__in=rules).order_by().values_list("plugin__instance").annotate(Count("pk"))
+    found: dict[str, dict[UUID, int]] = defaultdict(dict)
+    for kind, instance, count in of_services:
+        found[f"{kind}_service"][instance] = count
+    for instance, count in of_rules:
+        found[Rule.audit_kind][instance] = count
+    return found
 
 
 def unserved(key: Key) -> Iterator[Unserved]:

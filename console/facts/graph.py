@@ -6,8 +6,6 @@ Pure, and numbers only: style attributes would break the content security policy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-MOST_ALONE = 40  # holders of a kind that are drawn one by one; more are one box
-
 _KEY_X, _KEY_WIDTH, _KEY_HEIGHT = 2, 172, 62
 _HOLDER_X, _HOLDER_WIDTH, _HOLDER_HEIGHT, _HOLDER_GAP, _KIND_GAP = 256, 246, 34, 8, 10
 _PLACE_X, _PLACE_WIDTH, _PLACE_HEIGHT, _PLACE_GAP = 584, 164, 46, 18
@@ -17,13 +15,14 @@ _LETTERS = {_KEY_WIDTH: 18, _HOLDER_WIDTH: 26, _PLACE_WIDTH: 18}  # that fit int
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """`count` is 0 for a single one, else how many the box stands for. `places` are those that serve it."""
+    """`count` is 0 for a single one, else how many the box stands for. `places` are those that serve it. Without `url` it is no link."""
 
     kind: str
     name: str
     url: str
     places: tuple[str, ...]
     count: int = 0
+    word: str = ""  # of its kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,20 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A holder in its box. `says` names both, and what serves it, for those who do not see the box."""
+
+    holder: Holder
+    box: Box
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     width: int
     height: int
     key: Box
-    holders: tuple[tuple[Holder, Box], ...]
+    nodes: tuple[Node, ...]
     places: tuple[tuple[Place, Box], ...]
     edges: tuple[Edge, ...]
 
@@ -73,16 +81,22 @@ def draw(key_name: str, holders: Sequence[Holder], places: Mapping[str, Place]) 
     served = {ref: [box.middle for holder, box in zip(holders, column, strict=True) if ref in holder.places] for ref in places}
     bottom = max(column[-1].y + column[-1].height, _KEY_HEIGHT + _MARGIN)
     at = _beside(served, places, bottom)
-    height = max(bottom, *(box.y + box.height for box in at.values())) + _MARGIN
+    height = max([bottom, *(box.y + box.height for box in at.values())]) + _MARGIN
     key = _box(_KEY_X, (height - _KEY_HEIGHT) // 2, _KEY_WIDTH, _KEY_HEIGHT, key_name)
     return Graph(
         width=_PLACE_X + _PLACE_WIDTH + 2,
         height=height,
         key=key,
-        holders=tuple(zip(holders, column, strict=True)),
+        nodes=tuple(Node(one, box, _says(one, places)) for one, box in zip(holders, column, strict=True)),
         places=tuple((places[ref], box) for ref, box in at.items()),
         edges=tuple(_edges(key, holders, column, at)),
     )
+
+
+def _says(holder: Holder, places: Mapping[str, Place]) -> str:
+    """ "AI service chat, prod-east", "40 AI services, prod-east"."""
+    name = f"{holder.count} {holder.name}" if holder.count else f"{holder.word} {holder.name}".strip()
+    return ", ".join([name, *(places[ref].name for ref in holder.places)])
 
 
 def _column(holders: Sequence[Holder]) -> Iterator[Box]:

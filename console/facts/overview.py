@@ -1,25 +1,21 @@
 """What the overview of a region shows, as values: what to do first, what its gateways do, and what needs a look."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Self
 
 from django.conf import settings
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from console.commands import run_gateway, run_xds
-from console.facts.plugins import rule_line
-from gateway.agents import app_of
+from console.facts.landing import field_of, service_page, to
 from gateway.attention import Attention
 from gateway.delivery import Delivery, Effect, newest_change
 from gateway.example import AUTHORIZATION, Example
-from gateway.holders import Holder
 from gateway.models import Consumer, Instance, Node, Publication, Service
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Region
@@ -206,7 +202,7 @@ def concerns(region: Region, found: Attention, actor: Actor) -> Iterator[Concern
     for unserved in found.unserved:
         reason = str(_REASONS.get(unserved.reason, unserved.reason))
         title = now("%(name)s is not served") % {"name": unserved.holder.name}
-        yield Concern("bad", "circle-alert", title, f"{unserved.holder.place}: {reason}", _field(region, unserved.holder, actor))
+        yield Concern("bad", "circle-alert", title, f"{unserved.holder.place}: {reason}", field_of(region, unserved.holder, actor))
     for key in found.disabled_keys:
         one, many = (
             "%(n)d holder refers to it and is refused until it is enabled.",
@@ -223,33 +219,3 @@ def concerns(region: Region, found: Attention, actor: Actor) -> Iterator[Concern
         title = now("Nobody may call %(name)s yet") % {"name": service.name}
         text = now("It answers 403 until a consumer is authorized.")
         yield Concern("info", "user-round-x", title, text, service_page(region, service.audit_kind, service.instance.ref, service.name))
-
-
-def _field(region: Region, holder: Holder, actor: Actor) -> str:
-    """Where the use is mended: the field itself for who may edit the holder."""
-    if holder.kind == "consumer":
-        if not actor.may("consumer.edit_credential"):
-            return to("consumer-detail", region, name=holder.name)
-        return to("consumer-edit-credential", region, name=holder.name, number=re.sub(r"\D", "", holder.path)) + "#id_key"
-    if holder.kind == "plugin":
-        return rule_line(region, holder, "rule-write" if actor.may("rule.write") else "rule-detail")
-    if holder.kind == "mcp_service":
-        page = "mcp-configure-backend-auth" if actor.may("mcp.configure_backend_auth") else "mcp-detail"
-        return to(page, region, ref=holder.instance_ref, name=holder.name) + ("#id_key" if page != "mcp-detail" else "#backend_auth")
-    page = "service-edit" if actor.may("service.edit") else "service-detail"
-    place = to(page, region, ref=holder.instance_ref, name=holder.name)
-    if page == "service-detail":
-        return place
-    if app_of(holder.path):
-        return f"{place}#app-rows"
-    number = re.sub(r"\D", "", holder.path)
-    return f"{place}#id_{'agent_' if holder.kind == 'agent_service' else ''}key_{number}"
-
-
-def service_page(region: Region, kind: str, ref: str, name: str) -> str:
-    """Of a service by its kind of holder."""
-    return to("mcp-detail" if kind == "mcp_service" else "service-detail", region, ref=ref, name=name)
-
-
-def to(page: str, region: Region, /, **place: str) -> str:
-    return reverse(page, kwargs={"region": region.name, **place})

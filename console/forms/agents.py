@@ -1,7 +1,7 @@
 """Creating an Agent service and editing it. Its fields are named apart: they stand beside those of an AI service in one form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from django import forms
@@ -41,6 +41,7 @@ class Row:
     app: BoundField
     value: BoundField
     key: BoundField
+    stored: str = ""  # the App ID that the row came with from the database
 
 
 class AgentForm(KeyedForm):
@@ -220,12 +221,16 @@ class EditAgent(AgentForm):
             **{f"{APP}_{row}": app for row, app in enumerate(self.was_keys)},
             **{f"{KEY}_{row}": name for row, name in enumerate(self.was_keys.values())},
         }
-        unbound = not (args and args[0]) and "rows" not in kwargs
-        if unbound:
+        self.untouched = not (args and args[0]) and "rows" not in kwargs
+        if self.untouched:
             kwargs["rows"] = list(range(len(uses)))
         kwargs["initial"] = initial | kwargs.get("initial", {})
         super().__init__(*args, instance=service.instance, **kwargs)
         self.initial["generation"] = kwargs["initial"].get("generation", service.generation)
+
+    def app_row(self, row: int) -> Row:
+        apps = list(self.was_keys) if self.untouched else []
+        return replace(super().app_row(row), stored=apps[row] if row < len(apps) else "")
 
     @property
     def kept(self) -> int:

@@ -9,7 +9,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
-from console.facts.keys import Facts, Impact, Places, rows
+from console.facts.keys import Facts, Impact, rows
+from console.facts.places import Places
 from console.forms.base import DRESSED, REPEATED, TRIMMED, Entered
 from console.forms.confirm import Confirm, TypedName
 from console.forms.keys import CreateKey, EditKey, RotateKey
@@ -86,7 +87,7 @@ def create(request: ConsoleRequest) -> HttpResponse:
 def detail(request: ConsoleRequest, name: str) -> HttpResponse:
     """While a change is on its way the page asks again; 286 ends that."""
     key = _find(request, name)
-    facts = Facts.of(key, all_versions=request.GET.get("versions") == "all")
+    facts = Facts.of(key, request.actor, all_versions=request.GET.get("versions") == "all")
     context = {"key": key, "facts": facts, "crumbs": [(now("Key"), _to(request, "key-list")), (key.name, "")]}
     return page(request, "keys/detail.html", context, status=286 if wants_part(request) and not facts.moving else 200)
 
@@ -96,7 +97,7 @@ def references(request: ConsoleRequest, name: str) -> HttpResponse:
     key = _find(request, name)
     census = Census.of(key)
     typed = request.GET.get("q", "").strip()[:64]
-    groups = Places(key, Delivery.of(request.region)).groups(census, typed=typed, address=request.GET)
+    groups = Places(key, Delivery.of(request.region), request.actor).groups(census, typed=typed, address=request.GET)
     context = {
         "key": key,
         "census": census,
@@ -167,7 +168,7 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
         "key": key,
         "form": form,
         "next": next_number,
-        "impact": Impact.of(key, census),
+        "impact": Impact.of(key, census, request.actor),
         "submit": now("Rotate to v%(number)d") % {"number": next_number},
         "back": _to(request, "key-detail", name),
     }
@@ -204,7 +205,7 @@ def delete(request: ConsoleRequest, name: str) -> HttpResponse:
     if census.total:
         if request.method == "POST" and not form.is_valid():  # else the verb recorded it
             record_refusal(request.actor, "key.delete", key, reason=KeyInUse.code)
-        groups = Places(key, Delivery.of(request.region)).groups(census)
+        groups = Places(key, Delivery.of(request.region), request.actor).groups(census)
         context = {"key": key, "groups": groups, "census": census, "back": _to(request, "key-detail", name)}
         return page(request, "keys/in_use.html", context, status=409 if request.method == "POST" else 200)
     context = {
@@ -237,7 +238,7 @@ def _question(request: ConsoleRequest, key: Key, form: Confirm, submit: str) -> 
     return {
         "key": key,
         "form": form,
-        "impact": Impact.of(key, Census.of(key)),
+        "impact": Impact.of(key, Census.of(key), request.actor),
         "submit": submit,
         "size": "decision",
         "back": _to(request, "key-detail", key.name),

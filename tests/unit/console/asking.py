@@ -1,11 +1,14 @@
 """Asking the console for pages, as a browser and as htmx do."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
+import pytest
 from django.http import HttpResponse
 
+from secrets_app import access
 from tests import cast
 
 CANARY = "sk-Canary\"<&>'0123456789"  # a value with everything that escaping would change
@@ -41,6 +44,12 @@ def assert_silent(answer: HttpResponse, value: str) -> None:
     said = answer.content.decode() + str(answer.headers) + str(answer.cookies)
     assert value not in said
     assert value not in unescape(said)
+
+
+def blind_to(monkeypatch: pytest.MonkeyPatch, *permissions: str) -> None:
+    """Nobody may do this any more: as a role would be that does not show everything."""
+    for permission in permissions:
+        monkeypatch.setitem(access.ACTIONS, permission, replace(access.ACTIONS[permission], roles=frozenset()))
 
 
 def _htmx(part: str) -> dict[str, str]:

@@ -191,10 +191,10 @@ def test_a_use_that_is_not_served_leads_to_the_very_field_that_mends_it(region: 
     here = f'href="/{region.name}/instances/{gateway.ref}'
     page = shown("olive", region)
     assert f'{here}/services/bot/edit/#id_agent_key_0"' in page
-    assert f'{here}/services/apps/edit/#app-rows"' in page
+    assert f'{here}/services/apps/edit/#use-one"' in page
     assert f'{here}/mcp/tools/backend-auth/#id_key"' in page
     page = shown("vera", region)
-    assert f'{here}/services/bot/"' in page
+    assert f'{here}/services/bot/#use-1"' in page
     assert f'{here}/mcp/tools/#backend_auth"' in page
 
 
