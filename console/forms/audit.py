@@ -7,12 +7,28 @@ from uuid import UUID
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
 from secrets_app.models import AuditEntry, Region
 from secrets_app.models.audit import OK, REFUSED
+
+# By the noun that an action's name begins with; the rest is told in the entry's own words.
+NOUNS: dict[str, Promise] = {
+    "key": _("Key"),
+    "consumer": _("Consumer"),
+    "instance": _("Instance"),
+    "node": _("Node"),
+    "service": _("Service"),
+    "mcp": _("MCP service"),
+    "plugin": _("Plug-in"),
+    "rule": _("Plug-in rule"),
+    "custom_plugin": _("Custom plug-in"),
+    "user": _("User"),
+}
 
 
 class Moment(forms.DateTimeField):
@@ -47,7 +63,7 @@ class AuditFilter(forms.Form):
             field.widget.attrs["class"] = "select" if isinstance(field, forms.ChoiceField) else "input"
         self._regions = list(Region.visible_to(actor))
         self.fields["region"].choices = [("", _("All regions")), *((r.name, r.title) for r in self._regions)]  # type: ignore[attr-defined]
-        self.fields["action"].choices = [("", _("Any action")), *((name, name) for name in sorted(ACTIONS))]  # type: ignore[attr-defined]
+        self.fields["action"].choices = [("", _("Any action")), *_actions()]  # type: ignore[attr-defined]
 
     def clean_about(self) -> str:
         about: str = self.cleaned_data["about"]
@@ -86,3 +102,14 @@ class AuditFilter(forms.Form):
 
     def _region_id(self, name: str) -> UUID | None:
         return next((region.pk for region in self._regions if region.name == name), None)
+
+
+def _actions() -> list[tuple[Promise, list[tuple[str, str]]]]:
+    """Groups of choices: what there is to tell of a key, of a consumer, and so on; last what belongs to the console itself."""
+    nouns = {name: name.partition(".")[0] for name in ACTIONS}
+    groups = [(label, [name for name in ACTIONS if nouns[name] == noun]) for noun, label in NOUNS.items()]
+    groups.append((_("Console"), [name for name in ACTIONS if nouns[name] not in NOUNS]))
+    return [
+        (label, sorted(((name, capfirst(str(ACTIONS[name].text))) for name in names), key=lambda choice: choice[1]))
+        for label, names in groups
+    ]

@@ -217,3 +217,11 @@ def test_reading_the_log_writes_nothing(region: Region) -> None:
     client.get("/audit/")
     client.get("/audit/1/")
     assert AuditEntry.objects.count() == before
+
+
+def test_actions_are_offered_in_words_by_noun_each_once(region: Region) -> None:
+    page = shown()
+    offered = re.findall(r'<option value="([a-z_]+\.[a-z_]+)"', page)
+    assert sorted(offered) == sorted(ACTIONS)
+    assert re.findall(r'<optgroup label="([^"]+)"', page)[0] == "Key"
+    assert '<option value="key.rotate">Rotated key</option>' in page
