@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from django.apps import apps
 from django.db import connection
 from django.db.models import Model, QuerySet
 
@@ -35,3 +36,19 @@ def reading() -> Iterator[None]:
 def locked(rows: QuerySet[T]) -> QuerySet[T]:
     """The same rows, locked until the deed ends. SQLite's deeds hold its single write lock already."""
     return rows.select_for_update() if connection.features.has_select_for_update else rows
+
+
+def lacking() -> str:
+    """A column ("gateway_node.token_hash") that the code uses and the migrated database has not, or "".
+
+    Before the first release migrations are rewritten in place, and an older database counts as migrated all the same.
+    """
+    with connection.cursor() as cursor:
+        tables = connection.introspection.table_names(cursor)
+        for model in apps.get_models(include_auto_created=True):
+            table = model._meta.db_table
+            there = {row.name for row in connection.introspection.get_table_description(cursor, table)} if table in tables else set()
+            for field in model._meta.local_concrete_fields:
+                if field.column not in there:
+                    return f"{table}.{field.column}"
+    return ""

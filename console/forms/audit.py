@@ -109,7 +109,4 @@ def _actions() -> list[tuple[Promise, list[tuple[str, str]]]]:
     nouns = {name: name.partition(".")[0] for name in ACTIONS}
     groups = [(label, [name for name in ACTIONS if nouns[name] == noun]) for noun, label in NOUNS.items()]
     groups.append((_("Console"), [name for name in ACTIONS if nouns[name] not in NOUNS]))
-    return [
-        (label, sorted(((name, capfirst(str(ACTIONS[name].text))) for name in names), key=lambda choice: choice[1]))
-        for label, names in groups
-    ]
+    return [(label, [(name, capfirst(str(ACTIONS[name].text))) for name in names]) for label, names in groups]

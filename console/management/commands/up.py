@@ -28,6 +28,7 @@ from console.supervisor import Child, Stopped, Supervisor, heed_signals, port_is
 from gateway.models import Instance
 from secrets_app import setup
 from secrets_app.actor import Actor
+from secrets_app.db import lacking
 from secrets_app.errors import VaultError
 from secrets_app.hardening import close_data_folder
 
@@ -87,6 +88,14 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
         if "console_cache" not in connection.introspection.table_names():
             call_command("createcachetable", verbosity=0)
+        if column := lacking():
+            raise CommandError(
+                _(
+                    "%(folder)s was made by an earlier Latchkey, and no way leads from there to this one (%(column)s is missing). "
+                    "Move it aside, or choose another folder with --data-dir."
+                )
+                % {"folder": settings.DATA_DIR, "column": column}
+            )
 
     def _first_things(self, by: Actor) -> tuple[str, Instance]:
         """A region, an instance and an administrator where there are none; the password made for that person, or nothing."""
