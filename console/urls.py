@@ -123,6 +123,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("instances/<slug:ref>/plugins/<slug:name>/rules/new/", plugins.place, name="rule-place"),
     path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/", rules.detail, name="rule-detail"),
     path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/edit/", rules.write, name="rule-write"),
+    path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/check/", rules.check, name="rule-check"),
     path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/enable/", rules.enable, name="rule-enable"),
     path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/disable/", rules.disable, name="rule-disable"),
     path("instances/<slug:ref>/plugins/<slug:name>/rules/<place:place>/delete/", rules.delete, name="rule-delete"),

@@ -170,7 +170,7 @@ class RuleFacts:
 
     @classmethod
     def of(cls, rule: Rule, instance: Instance, at: str) -> Self:
-        """`at` is the path of a reference, which its line answers to. Eight queries."""
+        """`at` is the path of a field, or a line. Eight queries."""
         delivery = Delivery.of(instance.region)
         row = rule_rows([rule], instance, delivery)[0]
         reasons = dict(Problem.objects.filter(holder_kind=Rule.audit_kind, holder_id=rule.pk).values_list("path", "reason"))
@@ -179,9 +179,9 @@ class RuleFacts:
         uses = []
         for placed in document.refs:
             path, key = written(placed.path), known.get(placed.ref.name.lower())
-            uses.append(Use(placed.ref.name, path, placed.mark.line, key, at == path, reasons.get(path, "")))
-        here = {use.line for use in uses if use.here}
-        lines = [Line(number, text, number in here) for number, text in enumerate(rule.text.splitlines() or [""], 1)]
+            uses.append(Use(placed.ref.name, path, placed.mark.line, placed.mark.column, key, at == path, reasons.get(path, "")))
+        here = document.find(at)
+        lines = [Line(number, text, here is not None and number == here.line) for number, text in enumerate(rule.text.split("\n"), 1)]
         return cls(row, lines, uses, not delivery.control_plane_up)
 
     @property
@@ -197,13 +197,14 @@ class Use:
     name: str
     path: str
     line: int
+    column: int
     key: Key | None
     here: bool = False
     reason: str = ""  # why it is not served, as in Problem
 
     @classmethod
-    def of(cls, mention: Mention) -> Self:
-        return cls(mention.name, mention.path, mention.line, mention.key)
+    def of(cls, mention: Mention, at: str = "") -> Self:
+        return cls(mention.name, mention.path, mention.line, mention.column, mention.key, bool(at) and at == mention.path)
 
 
 # ── What may stand in a rule ──
@@ -220,6 +221,12 @@ class Field:
     choices: list[str]
     required: bool
     secret: Secret | None
+    no_secret: str  # why it takes no reference, though it looks as if it would
+
+
+def inbound_only(official: Official) -> bool:
+    """Whether all keys that a rule refers to are such as callers present: only long ones are."""
+    return bool(official.secret_fields) and all(secret.inbound for secret in official.secret_fields.values())
 
 
 def fields(official: Official) -> list[Field]:
@@ -238,7 +245,8 @@ def _fields(schema: Mapping[str, Any], above: str, official: Official) -> Iterat
             default=_said(of["default"]) if "default" in of else "",
             choices=[_said(one) for one in of.get("enum", items.get("enum", ()))],
             required=name in required,
-            secret=official.secret_fields.get(path) or official.secret_fields.get(f"{path}[*]"),
+            secret=official.secret_fields.get(path) or official.secret_fields.get(f"{path}[*]") or official.secret_fields.get(f"{path}.*"),
+            no_secret=str(official.no_secret.get(path, "")),
         )
         yield from _fields(items, f"{path}[*]", official)
         if of.get("type") == "object":

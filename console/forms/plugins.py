@@ -11,6 +11,7 @@ from console.forms.base import DeedForm
 from gateway.models import Rule
 from gateway.plugins.base import Official
 from gateway.plugins.document import Fault, normal
+from gateway.plugins.withhold import withhold
 
 REVIEW, SAVE, EDIT = "review", "save", "edit"
 
@@ -40,6 +41,8 @@ class WriteRule(DeedForm):
             lock_version=rule.lock_version if rule else None,
         )
         self.step = self.data.get("step", REVIEW) if self.is_bound else EDIT
+        self.official = official
+        self.withheld: tuple[int, ...] = ()
 
     @property
     def typed(self) -> str:
@@ -50,3 +53,9 @@ class WriteRule(DeedForm):
         if faults:
             self.add_error("text", [ValidationError(str(fault)) for fault in faults])
             self.status = 422
+
+    def withhold(self) -> None:
+        """A text that is refused comes back without what looks like a credential in it: `withheld` are the lines where one stood."""
+        shown = withhold(self.official, self.typed)
+        self.withheld = shown.lines
+        self._fill_in("text", shown.text)

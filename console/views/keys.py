@@ -29,6 +29,7 @@ from secrets_app.models.refusals import record_refusal
 
 SORTS = {"name": ["name_folded"], "referenced": ["-reference_count", "name_folded"], "rotated": ["-rotated_at", "name_folded"]}
 INSTANCES = 50  # offered to choose from
+INBOUND, OUTBOUND = "inbound", "outbound"  # what a key is chosen for
 SEARCHABLE = 10  # holders; more are searched
 FILTERS = {"referenced": KeyQuerySet.referenced, "unused": KeyQuerySet.unused, "disabled": KeyQuerySet.disabled}
 
@@ -49,9 +50,10 @@ def list_(request: ConsoleRequest) -> HttpResponse:
 
 @allows("key.view")
 def options(request: ConsoleRequest) -> HttpResponse:
-    """The rows of a picker's list."""
-    typed = request.GET.get("q", "")[:64]
-    found = Key.visible_to(request.actor, request.region).options(typed)
+    """The rows of a picker's list. `?for=inbound` leaves only keys that callers can present, `?for=outbound` those that can be sent."""
+    typed, use = request.GET.get("q", "")[:64], request.GET.get("for", "")
+    keys = Key.visible_to(request.actor, request.region)
+    found = (keys.usable(inbound=use == INBOUND) if use in (INBOUND, OUTBOUND) else keys).options(typed)
     return render(request, "keys/_options.html", {"found": found, "q": typed})
 
 

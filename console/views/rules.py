@@ -3,18 +3,20 @@
 from typing import Any
 
 from django.http import HttpResponse
+from django.shortcuts import render
 from django.utils.translation import gettext as now
 
 from console.facts.diff import changes
-from console.facts.plugins import RuleFacts, Use, fields, rule_page, service_at
+from console.facts.plugins import RuleFacts, Use, fields, inbound_only, rule_page, service_at
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
 from console.forms.plugins import EDIT, SAVE, WriteRule
-from console.middleware import allows
+from console.middleware import allows, takes
 from console.pages import page, see_other
 from console.requests import ConsoleRequest, posted
 from console.views.plugins import crumbs, instance_of
 from gateway.models import Plugin, Rule, Service
+from gateway.plugins.document import normal
 from secrets_app.errors import AlreadyDone, NotFound
 
 REVISIONS_SHOWN = 10
@@ -22,7 +24,7 @@ REVISIONS_SHOWN = 10
 
 @allows("plugin.view")
 def detail(request: ConsoleRequest, ref: str, name: str, place: str) -> HttpResponse:
-    """`?at=` is the path of a reference: the page opens at its line."""
+    """`?at=` is the path of a field, or a line: the page opens there."""
     rule = _rule(request, ref, name, place)
     every = request.GET.get("texts") == "all"
     revisions = rule.revisions.order_by("-number")
@@ -37,7 +39,10 @@ def detail(request: ConsoleRequest, ref: str, name: str, place: str) -> HttpResp
 
 @allows("rule.write")
 def write(request: ConsoleRequest, ref: str, name: str, place: str) -> HttpResponse:
-    """An editor; then what would change; then the save. A text with faults comes back with them."""
+    """An editor; then what would change; then the save. A text with faults comes back with them, and without credentials in it.
+
+    `?at=` is the path of a field, or a line: the cursor goes there.
+    """
     plugin, service = _place(request, ref, name, place)
     rule = Rule.at(plugin, service)
     form = WriteRule(posted(request), rule=rule, official=plugin.official)
@@ -54,16 +59,31 @@ def write(request: ConsoleRequest, ref: str, name: str, place: str) -> HttpRespo
         if form.current:
             rule = Rule.at(plugin, service)
             form.resume(rule.lock_version if rule else 0)
+    if form.is_bound and not seen.passes:
+        form.withhold()
     reviewing = form.is_bound and form.step != EDIT and (form.current or not form.errors)
     context = _frame(request, plugin, service, place) | {
         "form": form,
         "rule": rule,
         "reviewing": reviewing,
         "changes": changes(rule.text if rule else "", form.typed) if reviewing else [],
-        "uses": [Use.of(mention) for mention in seen.mentions],
+        "faults": seen.faults,
+        "uses": [Use.of(mention, request.GET.get("at", "")) for mention in seen.mentions],
         "fields": fields(plugin.official),
+        "inbound": inbound_only(plugin.official),
+        "at": None if form.is_bound else seen.document.find(request.GET.get("at", "")),
     }
     return page(request, "rules/write.html", context, status=form.status)
+
+
+@takes("POST")
+@allows("rule.write")
+def check(request: ConsoleRequest, ref: str, name: str, place: str) -> HttpResponse:
+    """What is wrong with a text while it is typed, and what it refers to. Nothing is saved, and the text does not come back."""
+    plugin, service = _place(request, ref, name, place)
+    seen = Rule.review(plugin, service, normal(request.POST.get("text", "")), by=request.actor)
+    context = {"faults": seen.faults, "uses": [Use.of(mention) for mention in seen.mentions], "checked": True}
+    return render(request, "rules/_checked.html", context)
 
 
 @allows("rule.enable")

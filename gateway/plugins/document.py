@@ -27,9 +27,9 @@ NODE_LIMIT = 5_000
 REF_LIMIT = 2_000
 FAULT_LIMIT = 20  # more are not told
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_UNREADABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+UNREADABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,17}(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,2})?")
 _WORDS: dict[str, bool | None] = {
@@ -49,12 +49,13 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a text, and where. `path` is empty where the tree was never reached."""
+    """What is wrong with a text, and where. `path` is empty where the tree was never reached. `meant`: the name that was probably meant."""
 
     line: int
     column: int
     path: str
     message: str
+    meant: str = ""
 
     def __str__(self) -> str:
         place = f"{self.path}: " if self.path else ""
@@ -80,14 +81,21 @@ class Document:
     refs: tuple[Placed, ...] = ()
     faults: tuple[Fault, ...] = ()
 
-    def fault(self, path: Path, message: Promise | str, *, of_name: bool = False) -> Fault:
+    def fault(self, path: Path, message: Promise | str, *, of_name: bool = False, meant: str = "") -> Fault:
         """At the place, or at the nearest one around it that stands in the text."""
         first, second = (self.names, self.marks) if of_name else (self.marks, self.names)
         around = path
         while around and around not in first and around not in second:
             around = around[:-1]
         mark = first.get(around) or second.get(around) or Mark(1, 1)
-        return Fault(mark.line, mark.column, written(path), str(message))
+        return Fault(mark.line, mark.column, written(path), str(message), meant)
+
+    def find(self, place: str) -> Mark | None:
+        """Where a path stands as people read it, or the number of a line: `consumers[0].name`, `12`."""
+        if place.isascii() and place.isdigit():
+            return Mark(int(place[:9]), 1)
+        paths = (path for path in (*self.marks, *self.names) if path and written(path) == place)
+        return next((self.marks.get(path) or self.names[path] for path in paths), None)
 
 
 def normal(text: str) -> str:
@@ -117,7 +125,7 @@ def _outside_bounds(text: str) -> Fault | None:
     if len(text) > TEXT_LIMIT:
         message = _("This text has %(size)d characters; a rule has at most %(limit)d.")
         return _fault_at(text, TEXT_LIMIT, message % {"size": len(text), "limit": TEXT_LIMIT})
-    if found := _UNREADABLE.search(text):
+    if found := UNREADABLE.search(text):
         message = _("An invisible character (%(code)s) stands here. Remove it.")
         return _fault_at(text, found.start(), message % {"code": f"U+{ord(found[0]):04X}"})
     return None
@@ -164,7 +172,7 @@ class _Reader:
 
     def _events(self) -> Iterator[yaml.Event]:
         try:
-            yield from yaml.parse(self.text, Loader=_LOADER)
+            yield from yaml.parse(self.text, Loader=LOADER)
         except yaml.MarkedYAMLError as broken:
             mark = broken.problem_mark or broken.context_mark
             index = min(mark.index if mark else 0, len(self.text))

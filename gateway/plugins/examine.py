@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from gateway.plugins import document, schema
@@ -19,12 +20,18 @@ def examine(plugin: Official, text: str, level: str) -> tuple[Document, list[Fau
     if read.faults:
         return read, list(read.faults)
     found = schema.findings(read.tree, plugin.schema)
-    faults = [read.fault(path, message, of_name=isinstance(message, UnknownField)) for path, message in found]
+    faults = [_fault(read, path, message) for path, message in found]
     told = {fault.path for fault in faults}
     faults += [fault for fault in _misplaced(plugin, read) if fault.path not in told]
     if not faults:
         faults = [read.fault(path, message) for path, message in plugin.check(read.tree, level)]
     return read, sorted(faults, key=lambda fault: (fault.line, fault.column))[:FAULT_LIMIT]
+
+
+def _fault(read: Document, path: Path, message: Promise | str) -> Fault:
+    if isinstance(message, UnknownField):
+        return read.fault(path, message, of_name=True, meant=message.meant)
+    return read.fault(path, message)
 
 
 def _misplaced(plugin: Official, read: Document) -> Iterator[Fault]:

@@ -31,6 +31,11 @@ def matches(pattern: str, path: Path) -> bool:
     return len(steps) == len(path) and all(_fits(step, actual) for step, actual in zip(steps, path, strict=True))
 
 
+def meets(pattern: str, path: Path) -> bool:
+    """Whether one leads to the other: the place is among those of the pattern, around one, or inside one."""
+    return all(_fits(step, actual) for step, actual in zip(_steps(pattern), path, strict=False))
+
+
 def _fits(step: str | int | None, actual: str | int) -> bool:
     if step is None:
         return isinstance(actual, int)

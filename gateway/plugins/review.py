@@ -107,6 +107,7 @@ def _unusable(mentions: tuple[Mention, ...], region: Region, by: Actor) -> Itera
     meant: dict[str, str] = {}
     versions = _versions(mentions)
     for mention in mentions:
+        near = ""
         if mention.key is None:
             if mention.name not in meant:
                 meant[mention.name] = _nearest(mention.name, region, by) if len(meant) < _GUESSES else ""
@@ -120,7 +121,7 @@ def _unusable(mentions: tuple[Mention, ...], region: Region, by: Actor) -> Itera
         else:
             message = versions[mention.key.pk].why_unusable(inbound=mention.inbound)
         if message:
-            yield Fault(mention.line, mention.column, mention.path, message)
+            yield Fault(mention.line, mention.column, mention.path, message, near)
 
 
 def _misled(address: str, ours: set[int]) -> str:

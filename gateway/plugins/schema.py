@@ -35,9 +35,9 @@ KEYWORDS = {
 
 
 class UnknownField(str):
-    """A message about a field's name, not about its value."""
+    """A message about a field's name, not about its value. `meant` is the field that was probably meant."""
 
-    __slots__ = ()
+    meant = ""
 
 
 def findings(config: Any, schema: Mapping[str, Any], path: Path = ()) -> Iterator[Finding]:
@@ -91,17 +91,19 @@ def _of_fields(config: Mapping[str, Any], schema: Mapping[str, Any], path: Path)
         if name in known:
             yield from findings(value, known[name], (*path, name))
         elif others is False:
-            yield (*path, name), UnknownField(_unknown(name, list(known)))
+            yield (*path, name), _unknown(name, list(known))
         elif isinstance(others, Mapping):
             yield from findings(value, others, (*path, name))
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
+def _unknown(name: str, known: Sequence[str]) -> UnknownField:
     if meant := nearest(name, known):
-        return str(_("There is no such field here. Did you mean “%(name)s”?") % {"name": meant})
+        told = UnknownField(_("There is no such field here. Did you mean “%(name)s”?") % {"name": meant})
+        told.meant = meant
+        return told
     if not known:
-        return str(_("There is no such field here."))
-    return str(_("There is no such field here. Choose from: %(names)s.") % {"names": ", ".join(known)})
+        return UnknownField(_("There is no such field here."))
+    return UnknownField(_("There is no such field here. Choose from: %(names)s.") % {"names": ", ".join(known)})
 
 
 def _of_items(config: Sequence[Any], schema: Mapping[str, Any], path: Path) -> Iterator[Finding]:

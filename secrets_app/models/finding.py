@@ -4,8 +4,10 @@ import re
 from typing import TYPE_CHECKING, Self
 
 from django.db import connection, models
+from django.db.models import Exists, OuterRef
 
 from secrets_app.errors import NotFound
+from secrets_app.models.version import KeyVersion
 
 if TYPE_CHECKING:
     from secrets_app.models.key import Key
@@ -28,6 +30,12 @@ class KeyQuerySet(models.QuerySet["Key"]):
 
     def disabled(self) -> Self:
         return self.filter(enabled=False)
+
+    def usable(self, *, inbound: bool) -> Self:
+        """Those whose value holders can use: to send it, or (inbound) to accept it from callers. See KeyVersion.why_unusable."""
+        current = KeyVersion.objects.filter(key=OuterRef("pk"), stage=KeyVersion.CURRENT, header_safe=True)
+        long_enough = current.filter(long_enough=True, fingerprint__isnull=False)
+        return self.filter(Exists(long_enough if inbound else current))
 
     def search(self, text: str) -> Self:
         """Keys whose name or description holds every word of the text, whatever its case. A pasted $ref{name} finds that key.

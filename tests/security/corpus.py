@@ -29,7 +29,7 @@ FIELDS = [
     "version", "supplier", "protocol", "address", "source", "value_0", "value_1", "value_999", "key_0", "key_1", "key_20", "add_row",
     "remove_row", "row", "kind", "consumers", "q", "search",
     "show", "sort", "before", "after", "versions", "page", "since", "until", "actor", "action", "object", "outcome", "region",
-    "about", "theme", "next", "login", "password",
+    "about", "theme", "next", "login", "password", "text", "step", "at", "for",
     "kms_instance", "master_key", "csrfmiddlewaretoken", "gateway", "v", "__proto__", "id", "",
 ]  # fmt: skip
 USED = "5f0c1e4e-0000-4000-8000-00000000a5ed"  # a token that stands for a deed already
@@ -46,6 +46,9 @@ PAIRS = [  # what chance seldom puts together: a field, and what is worst for it
     ("address", "https://①.com/"), ("address", "https://a:٣/"), ("address", "https://a。b/"), ("address", "https://[::1"),
     ("login", "x" * 60_000), ("login", "a\0b"), ("password", "x" * 60_000), ("name", "İ" * 32), ("title", "🗝" * 64), ("header", "x\u0130"),
     ("after", "²"), ("before", "eyJhIjoxfQ:1abc:x"), ("sort", "-²"), ("show", "__class__"), ("versions", "²"),
+    ("text", "a: &a [b, b]\nc: [*a, *a]\n"), ("text", "a: " + "[" * 30_000), ("text", "$ref{" * 12_000),
+    ("text", "a: !!python/name:os.system"),
+    ("text", "a\0b"), ("text", "x" * 66_000), ("at", "a" * 5000), ("at", "9" * 5000), ("at", "²"), ("for", "__class__"), ("step", "²"),
     ("kms_instance", "9" * 30), ("master_key", "٣"), ("description", "\ufffe" * 500), ("value", "\u0085" * 20), ("confirm", "\u2028"),
 ]  # fmt: skip
 BROKEN_QUERIES = [

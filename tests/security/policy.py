@@ -212,6 +212,7 @@ ROWS: dict[str, Row] = {
         ),
         "rule.write",
     ),
+    "rule-check": Row(WIRING, _rule(), reads=False),
     "rule-enable": Row(WIRING, _rule("services/chat"), _says(), "rule.enable"),
     "rule-disable": Row(WIRING, _rule(), _says(), "rule.disable"),
     "rule-delete": Row(WIRING, _rule(), _says(), "rule.delete"),

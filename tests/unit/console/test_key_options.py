@@ -39,10 +39,24 @@ def test_options_of_the_field_as_typed(region: Region) -> None:
     assert markup(get(OPTIONS + "?q=" + "x" * 5000)).strip() == ""
 
 
+def test_only_keys_that_can_be_bound_at_a_place_are_offered_there(region: Region) -> None:
+    cast.key(region, "one", CANARY)
+    cast.key(region, "short", "hunter2")
+    cast.key(region, "lines", "-----BEGIN KEY-----\nabcdefghijkl\n")
+    cast.key(region, "resting").disable(by=cast.SETUP)
+
+    def offered(use: str) -> list[str]:
+        return sorted(re.findall(r'data-value="(\w+)"', markup(get(f"{OPTIONS}?q=&for={use}"))))
+
+    assert offered("inbound") == ["one"]
+    assert offered("outbound") == ["one", "short"]
+    assert offered("") == offered("anything") == ["lines", "one", "short"]
+
+
 def test_two_queries_of_its_own_at_most(region: Region) -> None:
     client = cast.client("olive")
     client.get(OPTIONS)
     with CaptureQueriesContext(connection) as asked:
-        client.get(OPTIONS + "?q=o")
+        client.get(OPTIONS + "?q=o&for=inbound")
     assert len([query for query in asked if "secrets_app_key" in query["sql"]]) == 2
     assert not any("COUNT(" in query["sql"] for query in asked)

@@ -1,6 +1,8 @@
 """Plug-ins of an instance: the catalogue, installing, and the editor of rules with its two steps."""
 
+import re
 import uuid
+from html import unescape
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -9,7 +11,7 @@ from console.facts.plugins import catalogue
 from gateway.models import Instance, Plugin, Rule, Service
 from secrets_app.models import AuditEntry, Key, Reference, Region
 from tests import cast
-from tests.unit.console.asking import get, markup, post, text
+from tests.unit.console.asking import assert_silent, get, markup, post, text
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_the_seeds_example_is_reviewed_and_then_saved(gateway: Instance, key_aut
     rule = Rule.objects.get()
     assert (rule.text, rule.enabled) == (TEXT, True)
     assert AuditEntry.objects.latest("seq").action == "rule.write"
-    assert "$ref{secretName} credentials[0] , line 2" in text(get(of_rule(gateway), "vera"))
+    assert "$ref{secretName} v1 credentials[0] , line 2" in text(get(of_rule(gateway), "vera"))
 
 
 def test_without_the_tick_the_rule_stays_disabled(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
@@ -241,7 +243,7 @@ def test_the_key_leads_to_the_line_that_refers_to_it(gateway: Instance, key_auth
     drawer = markup(get("/local/keys/secretName/references/", part="panel"))
     link = of_rule(gateway) + "?at=credentials%5B0%5D#at"
     assert link in drawer
-    assert '<li class="at" id="at"><span class="no" aria-hidden="true">2</span>' in markup(get(link.partition("#")[0]))
+    assert '<li class="at" id="at"><span class="no" id="line-2" aria-hidden="true">2</span>' in markup(get(link.partition("#")[0]))
 
 
 def test_an_instance_that_is_too_old_for_references_says_so(region: Region, edge: Key) -> None:
@@ -249,3 +251,73 @@ def test_an_instance_that_is_too_old_for_references_says_so(region: Region, edge
     cast.plugin(old)
     answer = post(of_rule(old, "edit/"), typed("save"), status=422)
     assert "References need version 2.1.11" in text(answer)
+
+
+def test_the_check_says_what_the_save_would_say_and_saves_nothing(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    wrong = "credentials:\n- $ref{secretNam}\n- $ref{secretName}\nkey: [apikey]\n"
+    seen = AuditEntry.objects.filter(action__startswith="rule.").count()
+    answer = post(of_rule(gateway, "check/"), {"text": wrong}, "olive", status=200)
+    assert 'data-at="2:3"' in markup(answer)
+    assert "Line 2, column 3 credentials[0] No key is named “secretNam” in this region. Did you mean “secretName”?" in text(answer)
+    assert 'data-meant="secretName"' in markup(answer)
+    assert 'data-meant="keys"' in markup(answer)
+    assert "2 problems, the first on line 2" in markup(answer)
+    assert "$ref{secretNam} Unknown credentials[0] , line 2" in text(answer)
+    assert "$ref{secretName} v1 credentials[1] , line 3" in text(answer)
+    assert "Nothing is wrong with this text." in text(post(of_rule(gateway, "check/"), {"text": TEXT}, "olive", status=200))
+    assert not Rule.objects.exists()
+    assert AuditEntry.objects.filter(action__startswith="rule.").count() == seen
+
+
+def test_the_check_is_for_those_who_may_write_and_only_posts(gateway: Instance, key_auth: Plugin) -> None:
+    get(of_rule(gateway, "check/"), status=405)
+    for who in ("vera", "kim", "mallory"):
+        post(of_rule(gateway, "check/"), {"text": TEXT}, who, status=403)
+    post(of_rule(gateway, "check/", at="services/nosuch"), {"text": TEXT}, status=404)
+
+
+def test_the_check_never_gives_the_text_back(gateway: Instance, key_auth: Plugin) -> None:
+    for spelled in ("credentials:\n- {}\n", "{}", "realm: '{}\n", "realm: {}: x\n", "x: *{}\n", "x: !{}\n"):
+        assert_silent(post(of_rule(gateway, "check/"), {"text": spelled.format("hunter2!")}, status=200), "hunter2")
+
+
+@pytest.mark.parametrize("step", ["review", "save", "edit"])
+def test_a_credential_that_is_refused_does_not_come_back(gateway: Instance, key_auth: Plugin, edge: Key, step: str) -> None:
+    typed_in = "credentials:\n- $ref{secretName}\n- hunter2\nkeys: [apikey]\n# was sk-Qz8fJ2mWcXvB7nLpT4yR9kHs\n"
+    answer = post(of_rule(gateway, "edit/"), typed(step, typed_in), "olive", status=422 if step != "edit" else 200)
+    assert_silent(answer, "hunter2")
+    assert_silent(answer, "sk-Qz8fJ2mWcXvB7nLpT4yR9kHs")
+    said = text(answer)
+    assert "Line 3, column 3 credentials[1] A credential cannot stand here in the clear." in said
+    assert "On lines 3, 5 an empty reference, $ref{}, stands in their place" in said
+    assert "- $ref{secretName}\n- &quot;$ref{}&quot;\nkeys: [apikey]\n# was $ref{}\n" in answer.content.decode()
+    assert not Rule.objects.exists()
+
+
+def test_what_was_taken_out_cannot_be_saved_unnoticed(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    answer = post(of_rule(gateway, "edit/"), typed("save", "credentials:\n- hunter2\nkeys: [apikey]\n"), status=422)
+    area = re.search(r"<textarea[^>]*>\n?(.*?)</textarea>", answer.content.decode(), re.S)
+    assert area
+    again = post(of_rule(gateway, "edit/"), typed("save", unescape(area[1])), status=422)
+    assert "This reference names no key." in text(again)
+
+
+def test_a_text_that_passes_comes_back_as_it_was(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    kept = TEXT + "# the ticket is 0b0e8a1f-2d3c-4b5a-9e8d-7c6b5a493827\n"
+    assert "0b0e8a1f-2d3c-4b5a-9e8d-7c6b5a493827" in post(of_rule(gateway, "edit/"), typed("review", kept), status=200).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("at", "line", "column"),
+    [("credentials%5B0%5D", 2, 3), ("keys", 4, 1), ("keys%5B1%5D", 5, 3), ("3", 3, 1)],
+)
+def test_an_address_leads_to_a_field_or_a_line(gateway: Instance, key_auth: Plugin, edge: Key, at: str, line: int, column: int) -> None:
+    cast.rule(key_auth, TEXT)
+    assert f'data-at="{line}:{column}"' in markup(get(of_rule(gateway, f"edit/?at={at}"), "olive"))
+    assert f'<li class="at" id="at"><span class="no" id="line-{line}"' in markup(get(of_rule(gateway, f"?at={at}"), "vera"))
+
+
+def test_an_address_to_what_is_not_there_opens_the_page(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
+    cast.rule(key_auth, TEXT)
+    for at in ("nosuch", "credentials%5B7%5D", "%00", "²"):
+        assert " data-at=" not in markup(get(of_rule(gateway, f"edit/?at={at}"), "olive", status=400 if at == "%00" else 200))

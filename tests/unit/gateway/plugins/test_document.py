@@ -30,7 +30,7 @@ d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
 def _each_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML comes with libyaml, or without: the answers are the same."""
-    monkeypatch.setattr(document, "_LOADER", getattr(yaml, request.param))
+    monkeypatch.setattr(document, "LOADER", getattr(yaml, request.param))
 
 
 def first(text: str) -> Fault:
