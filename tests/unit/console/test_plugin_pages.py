@@ -240,9 +240,12 @@ def test_a_viewer_reads_a_rule_and_is_told_who_may_change_it(gateway: Instance, 
 
 def test_the_key_leads_to_the_line_that_refers_to_it(gateway: Instance, key_auth: Plugin, edge: Key) -> None:
     cast.rule(key_auth, TEXT)
-    drawer = markup(get("/local/keys/secretName/references/", part="panel"))
+    editor = of_rule(gateway, "edit/") + "?at=credentials%5B0%5D#at"
+    assert editor in markup(get("/local/keys/secretName/references/", part="panel"))
+    assert 'data-at="2:3"' in markup(get(editor.partition("#")[0]))
+    assert '<li class="at" id="at">' in markup(get(editor.partition("#")[0]))  # beside it, where no script moves the cursor
     link = of_rule(gateway) + "?at=credentials%5B0%5D#at"
-    assert link in drawer
+    assert link in markup(get("/local/keys/secretName/references/", "vera", part="panel"))
     assert '<li class="at" id="at"><span class="no" id="line-2" aria-hidden="true">2</span>' in markup(get(link.partition("#")[0]))
 
 
