@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from gateway import models as rows
 from gateway.address import parse_address
+from gateway.methods import API_KEY, JWT
 from gateway.plugins import CATALOGUE
 from gateway.sources import Source
 from secrets_app.db import reading
@@ -45,12 +46,37 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Jwt:
+    """The tokens by which a consumer's callers are known: signed with one of its keys, and holding `value` as their claim.
+
+    The keys come from exactly one of three: a shared secret of its own (`use`), a set of public keys, or the address of such a set.
+    """
+
+    place: Source
+    prefix: str  # in front of the token in its header, "Bearer"; or ""
+    pass_through: bool
+    claim: str
+    value: str
+    use: Use | None = None
+    public: str = ""
+    url: str = ""
+    cache_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Consumer:
-    """An enabled consumer; a disabled one is left out, and its callers meet 401."""
+    """An enabled consumer; a disabled one is left out, and its callers meet 401. It has credentials, or tokens."""
 
     id: int
     name: str
     credentials: tuple[Credential, ...]
+    jwt: Jwt | None = None
+
+    @property
+    def uses(self) -> Iterator[Use]:
+        yield from (credential.use for credential in self.credentials)
+        if self.jwt and self.jwt.use:
+            yield self.jwt.use
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +120,8 @@ class Service:
     extra_headers: tuple[tuple[str, str], ...]  # fixed ones a supplier wants, e.g. ("anthropic-version", "2023-06-01")
     keys: tuple[Use, ...]
     consumer_authentication: bool
-    authorized: tuple[str, ...]  # names of consumers, sorted; disabled ones may stand here
+    authorized: tuple[str, ...]  # names of consumers, sorted; disabled ones and ones of the other method may stand here
+    authentication_method: str = API_KEY
     rules: tuple[Rule, ...] = ()  # at most one of each plugin
 
 
@@ -204,7 +231,7 @@ def _stale_consumers(region_id: UUID, earlier: Inventory) -> set[int] | None:
     stale = set(rows.Consumer.objects.filter(region_id=region_id, changed_seq__gt=earlier.seq).values_list("pk", flat=True))
     stale |= set(Reference.objects.filter(key__in=keys, holder_kind="consumer").values_list("holder_id", flat=True))
     # An overlap ends with time alone: nothing is stamped then.
-    return stale | {c.id for c in earlier.consumers if any(len(credential.use.versions) > 1 for credential in c.credentials)}
+    return stale | {c.id for c in earlier.consumers if any(len(use.versions) > 1 for use in c.uses)}
 
 
 def _read_consumers(region_id: UUID, ids: list[int] | None, now: datetime) -> tuple[dict[int, Consumer], datetime | None]:
@@ -214,8 +241,29 @@ def _read_consumers(region_id: UUID, ids: list[int] | None, now: datetime) -> tu
     if ids is not None:
         consumers, references = consumers.filter(pk__in=ids), references.filter(holder_id__in=ids)
     uses, next_change = _uses(references, KeyVersion.accepted(now))
-    named = consumers.values_list("pk", "name", "sources")
-    return {pk: Consumer(pk, name, tuple(Credential(use, sources) for use in uses[pk])) for pk, name, sources in named}, next_change
+    tokens = {row.consumer_id: row for row in rows.Jwt.objects.filter(consumer__in=consumers)}
+    named = consumers.values_list("pk", "name", "method", "sources")
+    found = {
+        pk: Consumer(pk, name, (), _jwt(tokens[pk], sources[0], uses[pk]))
+        if method == JWT
+        else Consumer(pk, name, tuple(Credential(use, sources) for use in uses[pk]))
+        for pk, name, method, sources in named
+    }
+    return found, next_change
+
+
+def _jwt(row: rows.Jwt, place: Source, uses: Sequence[Use]) -> Jwt:
+    return Jwt(
+        place=place,
+        prefix=row.prefix,
+        pass_through=row.pass_through,
+        claim=row.claim,
+        value=row.value,
+        use=uses[0] if uses else None,
+        public=row.jwks,
+        url=row.url,
+        cache_seconds=row.cache_seconds,
+    )
 
 
 def _sources(region_id: UUID) -> tuple[Source, ...]:
@@ -325,5 +373,6 @@ def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...], ru
         keys=tuple(keys),
         consumer_authentication=row.consumer_authentication,
         authorized=authorized,
+        authentication_method=row.authentication_method,
         rules=tuple(rules),
     )

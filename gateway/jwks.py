@@ -5,6 +5,7 @@ Envoy refuses a configuration whose key set it cannot use, and with it all route
 
 import base64
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from secrets_app.plaintext import Plaintext
 
 SECRET_FIELDS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # of private and of shared keys (RFC 7518)
 KEYS = 32
@@ -40,6 +43,13 @@ class HoldsSecret(NotUsable):
     """It holds a private or a shared key."""
 
 
+def shared_keys() -> Plaintext:
+    """A new set of one shared key: 32 random bytes for HS256 (RFC 7518, 3.2)."""
+    kid, secret = _text(os.urandom(9)), _text(os.urandom(32))
+    key = {"kty": "oct", "kid": kid, "alg": "HS256", "k": secret}
+    return Plaintext(json.dumps({"keys": [key]}, separators=(",", ":")))
+
+
 def public_keys(text: str) -> str:
     """The set with nothing but what checking signatures takes. Raises NotUsable, HoldsSecret."""
     return json.dumps({"keys": [_public(key) for key in _keys(text)]}, separators=(",", ":"))
@@ -48,6 +58,9 @@ def public_keys(text: str) -> str:
 def _keys(text: str) -> list[dict[str, Any]]:
     try:
         keys = json.loads(text)["keys"]
+    except json.JSONDecodeError as broken:
+        where = {"line": broken.lineno, "column": broken.colno}
+        raise NotUsable(_("This is not a JSON Web Key Set: its JSON breaks at line %(line)d, column %(column)d.") % where) from None
     except (ValueError, TypeError, KeyError, RecursionError):
         raise NotUsable(_NO_SET) from None
     if not isinstance(keys, list) or not all(isinstance(key, dict) and isinstance(key.get("kty"), str) for key in keys):
@@ -108,6 +121,10 @@ def _okp(key: dict[str, Any]) -> set[str]:
 
 def _number(text: str) -> int:
     return int.from_bytes(_bytes(text), "big")
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _bytes(text: str) -> bytes:

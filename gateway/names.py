@@ -14,12 +14,17 @@ ROUTES = "gateway"
 
 # Filters are found by these names in every route's own configuration.
 KEY_AUTH = "envoy.filters.http.api_key_auth"
+JWT_AUTH = "envoy.filters.http.jwt_authn"
+JWT_CHECK = "latchkey.consumers.tokens"  # a chain: who of those that signed a token may call
 CUT_PARAMETERS = "envoy.filters.http.lua"
 CORS = "envoy.filters.http.cors"
 RATE_LIMIT = "latchkey.plugins.rate_limit"
 # Chains of plugins, in the order in which a request meets them: up to the rate limit, up to the consumers' own keys, and after those.
 FIRST_PLUGINS, ENTRY_PLUGINS, LAST_PLUGINS = "latchkey.plugins.first", "latchkey.plugins.entry", "latchkey.plugins.last"
 UPSTREAM_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+# Where the reference of a consumer's own key set stands.
+JWKS_PATH = "jwks"
 
 # A node's own start-up configuration holds this secret: where its machine keeps the public certificate authorities.
 SYSTEM_CA = "system_ca"
@@ -69,9 +74,19 @@ def callee_name(rule_id: int) -> str:
     return f"plugin/{rule_id}"
 
 
+def keys_name(url: str) -> str:
+    """The cluster of the address that a key set is fetched from."""
+    return f"keys/{url}"
+
+
 def credential_name(consumer: str, use: "Use") -> str:
     """`alice/0`. Short for a reason: 10,000 consumers on 10 services write 200,000 of them."""
     return f"{consumer}/{_place(use)}"
+
+
+def token_credential(consumer: str) -> str:
+    """A consumer has one kind of token: `alice/jwks`."""
+    return f"{consumer}/{JWKS_PATH}"
 
 
 def client_name(credential: str, version_number: int) -> str:

@@ -15,14 +15,16 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.route.v3.route_components_pb2 import FilterConfig, Route
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth, ApiKeyAuthPerRoute, KeySource
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, Secret
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.any_pb2 import Any
 
+from gateway.compile.asked import clusters_of, providers_of, requirement_of, says_who
 from gateway.compile.parameters import cut_by
 from gateway.compile.used import Used, plugins_of, secret_of
 from gateway.compile.values import header_safe
-from gateway.names import CUT_PARAMETERS, KEY_AUTH, UPSTREAM_OPTIONS
+from gateway.names import CUT_PARAMETERS, JWT_AUTH, JWT_CHECK, KEY_AUTH, UPSTREAM_OPTIONS
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
 
 _VERSION_BYTES = 16
@@ -81,6 +83,8 @@ class Snapshot:
             self._check_routes(resource, trusted=trusted[ROUTE].get(resource.name) is resource)
         for resource in self[CLUSTER].values():
             self._check_cluster(resource)
+        if extension := self[EXTENSION].get(JWT_AUTH):
+            self._check_token_authentication(_tokens(extension))
         for url, check in ((SECRET, _check_secret), (EXTENSION, _check_credentials)):
             for resource in self[url].values():
                 if trusted[url].get(resource.name) is not resource:
@@ -88,6 +92,8 @@ class Snapshot:
 
     def _check_routes(self, resource: Resource, *, trusted: bool) -> None:
         table = RouteConfiguration.FromString(resource.body.value)
+        extension = self[EXTENSION].get(JWT_AUTH)
+        requirements = set(_tokens(extension).requirement_map) if extension else set()
         for route in (route for host in table.virtual_hosts for route in host.routes):
             used = plugins_of(route)
             for name in (*_clusters_of(route), *used.clusters):
@@ -96,8 +102,19 @@ class Snapshot:
             for name in used.secrets:
                 if name not in self[SECRET]:
                     raise SnapshotRefused(f"A plugin of the route {route.name} refers to the secret {name}, which does not exist.")
+            if (name := requirement_of(route)) and name not in requirements:
+                raise SnapshotRefused(f"Route {route.name} refers to the requirement {name}, which does not exist.")
             if not trusted:
                 _check_callers(route, used)
+
+    def _check_token_authentication(self, config: JwtAuthentication) -> None:
+        for name, requirement in config.requirement_map.items():
+            for provider in providers_of(requirement):
+                if provider not in config.providers:
+                    raise SnapshotRefused(f"The requirement {name} refers to the provider {provider}, which does not exist.")
+        for name in clusters_of(config):
+            if name not in self[CLUSTER]:
+                raise SnapshotRefused(f"A key set is fetched from the cluster {name}, which does not exist.")
 
     def _check_cluster(self, resource: Resource) -> None:
         cluster = Cluster.FromString(resource.body.value)
@@ -141,10 +158,13 @@ def _check_callers(route: Route, plugins: Used) -> None:
         raise SnapshotRefused(f"Route {route.name} would not say who calls.")
     if rules and not rules.allowed_clients and not route.HasField("direct_response"):
         raise SnapshotRefused(f"Route {route.name} would admit every consumer.")
+    asks = JWT_AUTH in route.typed_per_filter_config
+    if asks != (JWT_CHECK in route.typed_per_filter_config) or (asks and not (requirement_of(route) and says_who(route))):
+        raise SnapshotRefused(f"Route {route.name} would admit whoever has a token.")
     for accepted in plugins.accepting:
         _check_list(accepted, f"A plugin of the route {route.name}: ")
     sources = [*(rules.key_sources if rules else ()), *(source for accepted in plugins.accepting for source in accepted.key_sources)]
-    vouched = {"authorization"} if plugins.takes_tokens and not rules else set()
+    vouched = {"authorization"} if (plugins.takes_tokens or asks) and not rules else set()
     if route.HasField("route") and not _takes_away(route, sources, plugins.removed | vouched):
         raise SnapshotRefused(f"Route {route.name} would send callers' keys on to the back end.")
 
@@ -155,6 +175,10 @@ def _takes_away(route: Route, sources: Iterable[KeySource], removed: frozenset[s
     parameters = {source.query for source in sources if source.query}
     cut = cut_by(route.typed_per_filter_config.get(CUT_PARAMETERS))
     return headers <= removed.union(route.request_headers_to_remove) and parameters <= cut
+
+
+def _tokens(resource: Resource) -> JwtAuthentication:
+    return JwtAuthentication.FromString(TypedExtensionConfig.FromString(resource.body.value).typed_config.value)
 
 
 def _is_off(config: Any) -> bool:

@@ -42,6 +42,8 @@ def _system(text: Promise, facts: str = "", publishes: bool = False) -> Action:
     return Action(text, frozenset({SYSTEM}), publishes, frozenset(facts.split()))
 
 
+_JWT = "method key_type claim pass_through url"  # of a consumer's tokens
+
 ACTIONS: dict[str, Action] = {
     "overview.view": _row(_("opened the overview of"), KEY_MANAGER, OPERATOR, VIEWER, AUDITOR),
     "audit.view": _row(_("opened the audit log"), AUDITOR),
@@ -58,8 +60,15 @@ ACTIONS: dict[str, Action] = {
     "key.bind": _row(_("bound key"), OPERATOR),
     #
     "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
-    "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="generation source key enabled trimmed"),
-    "consumer.edit": _row(_("edited consumer"), OPERATOR, publishes=True, facts="changed source"),
+    "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="generation source key enabled trimmed " + _JWT),
+    "consumer.edit": _row(_("edited consumer"), OPERATOR, publishes=True, facts="changed source " + _JWT),
+    "consumer.switch_method": _row(
+        _("switched the authentication method of consumer"),
+        OPERATOR,
+        publishes=True,
+        facts="source released generation key trimmed " + _JWT,
+    ),
+    "consumer.rotate_jwt": _row(_("rotated the shared secret of consumer"), OPERATOR, publishes=True, facts="version overlap_hours"),
     "consumer.add_credential": _row(
         _("added a credential to consumer"), OPERATOR, publishes=True, facts="credential generation key trimmed"
     ),
@@ -93,7 +102,9 @@ ACTIONS: dict[str, Action] = {
         facts="instance changed supplier address bot_type header apps generation keys released trimmed",
     ),
     "service.delete": _row(_("deleted service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
-    "service.require_authentication": _row(_("turned on consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
+    "service.require_authentication": _row(
+        _("turned on consumer authentication of service"), OPERATOR, publishes=True, facts="instance method"
+    ),
     "service.open": _row(_("turned off consumer authentication of service"), OPERATOR, publishes=True, facts="instance"),
     "service.authorize": _row(_("authorized consumers on service"), OPERATOR, publishes=True, facts="instance consumers"),
     "service.revoke": _row(_("revoked a consumer's authorization on service"), OPERATOR, publishes=True, facts="instance consumers"),
@@ -113,7 +124,9 @@ ACTIONS: dict[str, Action] = {
     "mcp.remove_backend_auth": _row(
         _("turned off the backend authentication of MCP service"), OPERATOR, publishes=True, facts="instance released"
     ),
-    "mcp.require_authentication": _row(_("turned on consumer authentication of MCP service"), OPERATOR, publishes=True, facts="instance"),
+    "mcp.require_authentication": _row(
+        _("turned on consumer authentication of MCP service"), OPERATOR, publishes=True, facts="instance method"
+    ),
     "mcp.open": _row(_("turned off consumer authentication of MCP service"), OPERATOR, publishes=True, facts="instance"),
     "mcp.authorize": _row(_("authorized consumers on MCP service"), OPERATOR, publishes=True, facts="instance consumers"),
     "mcp.revoke": _row(_("revoked a consumer's authorization on MCP service"), OPERATOR, publishes=True, facts="instance consumers"),

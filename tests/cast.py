@@ -5,6 +5,7 @@ from typing import Any
 
 from django.test import Client
 
+from gateway.jwks import shared_keys
 from gateway.models import (
     AgentService,
     AiService,
@@ -14,6 +15,7 @@ from gateway.models import (
     McpService,
     NewAgent,
     NewCredential,
+    NewJwt,
     NewKeys,
     Plugin,
     Rule,
@@ -74,6 +76,16 @@ def consumer(region: Region, name: str = "", *, bound_to: Key | None = None, tex
     """Bound to a key, or with a custom value of its own."""
     credential = NewCredential("reference", key_name=bound_to.name or "") if bound_to else NewCredential("custom", value(text))
     return Consumer.create(region, name or f"consumer-{next(_number)}", credential, by=SETUP, **fields)
+
+
+def jwt(claimed: str = "", key_type: str = "symmetric", **fields: Any) -> NewJwt:
+    """With a shared secret of its own, unless the type is another."""
+    return NewJwt(key_type, "uid", claimed or f"identity-{next(_number)}", shared_keys() if key_type == "symmetric" else None, **fields)
+
+
+def bearer(region: Region, name: str = "", new: NewJwt | None = None, **fields: Any) -> Consumer:
+    """A consumer with tokens, known by the value of their claim uid."""
+    return Consumer.create(region, name or f"bearer-{next(_number)}", new or jwt(), by=SETUP, **fields)
 
 
 def service(

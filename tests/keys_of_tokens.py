@@ -1,6 +1,8 @@
 """Keys that sign tokens, as JSON Web Keys (RFC 7517), and tokens signed with them."""
 
 import base64
+import hashlib
+import hmac
 import json
 import time
 from typing import Any
@@ -39,6 +41,19 @@ def ec_key(key: ec.EllipticCurvePrivateKey = EC, **more: Any) -> dict[str, Any]:
 
 def ed_key(**more: Any) -> dict[str, Any]:
     return {"kty": "OKP", "crv": "Ed25519", "kid": "3", "x": text(ED.public_key().public_bytes_raw()), **more}
+
+
+def shared_set(word: str) -> str:
+    """As the console makes them; the same word, the same secret."""
+    key = {"kty": "oct", "kid": f"kid-{word}", "alg": "HS256", "k": text(hashlib.sha256(word.encode()).digest())}
+    return json.dumps({"keys": [key]}, separators=(",", ":"))
+
+
+def shared_token(word: str, *, kid: bool = True, **claims: Any) -> str:
+    """Signed with the secret of that word."""
+    head = {"alg": "HS256", **({"kid": f"kid-{word}"} if kid else {})}
+    signed = ".".join(text(json.dumps(part).encode()) for part in (head, {"exp": int(time.time()) + 600, **claims}))
+    return f"{signed}.{text(hmac.digest(hashlib.sha256(word.encode()).digest(), signed.encode(), 'sha256'))}"
 
 
 def token(algorithm: str = "RS256", **claims: Any) -> str:

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from gateway.agents import AGENTS
 from gateway.mcp import TRANSPORTS
+from gateway.methods import KEY_TYPES, METHODS
 from gateway.models.credential import CUSTOM, REFERENCE, SYSTEM
 from gateway.providers import SUPPLIERS
 from secrets_app.access import ACTIONS, ROLES
@@ -22,6 +23,7 @@ FACTS: dict[str, Promise] = {
     "apps": _("Apps"),
     "bot_type": _("Bot type"),
     "changed": _("Changed"),
+    "claim": _("Identity claim"),
     "consumer_authentication": _("Consumer authentication"),
     "consumers": _("Consumers"),
     "count": _("Further refusals"),
@@ -33,15 +35,18 @@ FACTS: dict[str, Promise] = {
     "holders": _("Holders"),
     "instance": _("Instance"),
     "key": _("Key"),
+    "key_type": _("Key type"),
     "keys": _("Keys"),
     "kms_instance": _("KMS instance"),
     "listen": _("Listens on"),
     "master_key": _("Master key"),
+    "method": _("Authentication method"),
     "message_path": _("Message path"),
     "minute": _("In the minute of"),
     "nodes": _("Nodes"),
     "orphans": _("Uses without a holder"),
     "overlap_hours": _("Previous value valid for"),
+    "pass_through": _("Token passed through"),
     "path": _("Path"),
     "prefix": _("Prefix"),
     "phase": _("Phase"),
@@ -67,6 +72,7 @@ FACTS: dict[str, Promise] = {
     "transport": _("Transport"),
     "trimmed": _("A line end was dropped"),
     "type": _("Kind of resource"),
+    "url": _("Remote JWKS URL"),
     "unlisted": _("Refused on others"),
     "version": _("Version"),
     "versions": _("Versions erased"),
@@ -130,6 +136,10 @@ def _told(entry: AuditEntry, name: str, fact: Fact) -> str:
         return str(REASONS.get(str(fact), fact))
     if name == "generation":
         return str(GENERATIONS.get(str(fact), fact))
+    if name == "method":
+        return str(METHODS.get(str(fact), fact))
+    if name == "key_type":
+        return str(KEY_TYPES.get(str(fact), fact))
     if name == "supplier":
         row = (AGENTS if entry.target_kind == "agent_service" else SUPPLIERS).get(str(fact))
         return str(row.label) if row else str(fact)

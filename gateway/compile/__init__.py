@@ -19,10 +19,11 @@ from gateway.compile.plugins import plugins
 from gateway.compile.problems import Problem
 from gateway.compile.routes import routes
 from gateway.compile.secrets import problems, secrets
+from gateway.compile.tokens import Tokens, enrol_tokens, keys_clusters, token_authentication
 from gateway.compile.values import Value
 from gateway.compile.wire import packed
 from gateway.inventory import Instance, Inventory
-from gateway.names import KEY_AUTH, RATE_LIMIT, ROUTES
+from gateway.names import JWT_AUTH, KEY_AUTH, RATE_LIMIT, ROUTES
 from gateway.type_urls import CLUSTER, EXTENSION, ROUTE, SECRET
 
 __all__ = ["Compiled", "Memo", "Problem", "Resources", "Value", "compile_instance", "compile_region", "listener"]
@@ -40,25 +41,30 @@ class Compiled:
 
 def compile_region(inventory: Inventory, values: Mapping[UUID, Value], memo: Memo) -> dict[UUID, Compiled]:
     """Every instance of the region by its id. Ends a pass of the memo."""
-    roll = enrol(inventory, values)
-    compiled = {instance.id: _compile(instance, roll, values, memo) for instance in inventory.instances}
+    roll, tokens = enrol(inventory, values), enrol_tokens(inventory, values)
+    compiled = {instance.id: _compile(instance, roll, tokens, values, memo) for instance in inventory.instances}
     memo.end_pass()
     return compiled
 
 
 def compile_instance(instance: Instance, inventory: Inventory, values: Mapping[UUID, Value]) -> Compiled:
-    return _compile(instance, enrol(inventory, values), values, Memo())
+    return _compile(instance, enrol(inventory, values), enrol_tokens(inventory, values), values, Memo())
 
 
-def _compile(instance: Instance, roll: Roll, values: Mapping[UUID, Value], memo: Memo) -> Compiled:
+def _compile(instance: Instance, roll: Roll, tokens: Tokens, values: Mapping[UUID, Value], memo: Memo) -> Compiled:
     services, rules = instance.services, plugins(instance, values, memo)
     own = (cluster for service in services for cluster in clusters(service))
+    everywhere = (*own, *keys_clusters(instance, tokens), *rules.clusters)
     return Compiled(
         resources={
             SECRET: {secret.name: packed(secret) for secret in (*secrets(services, values), *rules.secrets)},
-            CLUSTER: {cluster.name: packed(cluster) for cluster in (*own, *rules.clusters)},
-            EXTENSION: {KEY_AUTH: roll.credentials, RATE_LIMIT: rules.rate_limit},
-            ROUTE: {ROUTES: packed(routes(instance, roll, rules.fittings, values, memo))},
+            CLUSTER: {cluster.name: packed(cluster) for cluster in everywhere},
+            EXTENSION: {
+                KEY_AUTH: roll.credentials,
+                JWT_AUTH: token_authentication(instance, tokens),
+                RATE_LIMIT: rules.rate_limit,
+            },
+            ROUTE: {ROUTES: packed(routes(instance, roll, tokens, rules.fittings, values, memo))},
         },
-        problems=(*roll.problems, *problems(services, values), *rules.problems),
+        problems=(*roll.problems, *tokens.problems, *problems(services, values), *rules.problems),
     )

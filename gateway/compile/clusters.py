@@ -50,6 +50,13 @@ def callee_cluster(name: str, address: ServiceAddress, injected: Iterable[tuple[
     return _back_end(name, address, filters, named=False)
 
 
+def keys_cluster(name: str, address: ServiceAddress) -> Cluster:
+    """Of an address that a key set is fetched from, which by itself names its host. No key of ours goes there."""
+    cluster = _back_end(name, address, [], named=False)
+    cluster.connect_timeout.CopyFrom(seconds(2))
+    return cluster
+
+
 def _cluster(service: Service, use: Use | None) -> Cluster:
     filters = [_injector(secret_name(use.key_id, service.prefix), service.header)] if use else []
     filters += [announcing_filter(service)] if service.message_path else []

@@ -16,6 +16,7 @@ from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -36,6 +37,8 @@ from gateway.names import (
     ENTRY_PLUGINS,
     FIRST_PLUGINS,
     IDENTITY_HEADER,
+    JWT_AUTH,
+    JWT_CHECK,
     KEY_AUTH,
     LAST_PLUGINS,
     LISTENER,
@@ -52,6 +55,7 @@ _OURS = ("x-latchkey-", "x-envoy-", "x-forwarded-")
 # stay. The first case that fits is taken. Behind a caller's name that a plugin noted, a refusal is about that caller.
 _NOTED = f"metadata.filter_metadata['{METADATA}']"
 _MISSING, _UNKNOWN = "response.code_details == 'missing_api_key'", "response.code_details in ['unknown_api_key', 'unkonwn_api_key']"
+_OTHER_TOKEN = f"{_NOTED}['asks'] == 'token'"
 _BASIC = f"{_NOTED}['asks'] == 'basic'"
 _DIRECT = "response.code_details == 'direct_response' && response.code == "
 _ANSWERS = (
@@ -62,6 +66,7 @@ _ANSWERS = (
     ("response.code_details == 'client_not_allowed'", "not_authorized", "This API key is valid, but not for this service."),
     ("response.code_details == 'failed_to_inject_credential'", "no_provider_key", "The gateway has no usable key for this service."),
     ("response.code_details.startsWith('jwt_authn_access_denied')", "invalid_token", ""),
+    (f"response.code_details.startsWith('rbac_') && {_OTHER_TOKEN}", "not_authorized", "This token is valid, but not for this service."),
     (f"response.code_details.startsWith('rbac_') && {_NOTED}['name'] != ''", "not_authorized", "You may not call this service."),
     ("response.code_details.startsWith('rbac_')", "address_not_allowed", "This service may not be called from your address."),
     ("response.code_details == 'ext_authz_error'", "authorization_failed", "The service that decides about this request cannot be asked."),
@@ -108,6 +113,8 @@ def listener(host: str, port: int, access_log: str = "/dev/stdout") -> Listener:
             rate_limit_filter(),
             chain_filter(ENTRY_PLUGINS),
             _key_auth(),
+            _token_auth(),
+            chain_filter(JWT_CHECK),
             _identity_to_log(),
             cutting_filter(),
             chain_filter(LAST_PLUGINS),
@@ -140,6 +147,12 @@ def _key_auth() -> HttpFilter:
     """While its configuration is missing, every request is answered 500."""
     source = ExtensionConfigSource(config_source=over_ads(), type_urls=[f"type.googleapis.com/{ApiKeyAuth.DESCRIPTOR.full_name}"])
     return HttpFilter(name=KEY_AUTH, config_discovery=source)
+
+
+def _token_auth() -> HttpFilter:
+    """Runs on routes that ask for a token, and on no other. While its configuration is missing, those are answered 500."""
+    source = ExtensionConfigSource(config_source=over_ads(), type_urls=[f"type.googleapis.com/{JwtAuthentication.DESCRIPTOR.full_name}"])
+    return HttpFilter(name=JWT_AUTH, config_discovery=source, disabled=True)
 
 
 def _identity_to_log() -> HttpFilter:

@@ -1,6 +1,7 @@
 """Who may call what, and what of a request travels on. The ways into each service stand between what the gateway answers itself."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from envoy.config.core.v3.base_pb2 import DataSource, HeaderValueOption
@@ -16,17 +17,20 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuthPerRoute
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from gateway.compile.chains import chained
+from gateway.compile.claims import checking
 from gateway.compile.credentials import Roll, forwarding, in_order, key_sources
 from gateway.compile.memo import Memo
 from gateway.compile.parameters import cutting
 from gateway.compile.plugins import Fitting
 from gateway.compile.secrets import problem_of
+from gateway.compile.tokens import Tokens, asks_for_tokens, passed_on
 from gateway.compile.values import Value
 from gateway.compile.ways import Way, ways
 from gateway.compile.wire import authority, literal_header, packed
@@ -35,6 +39,8 @@ from gateway.names import (
     CALLER_HEADER,
     CUT_PARAMETERS,
     IDENTITY_HEADER,
+    JWT_AUTH,
+    JWT_CHECK,
     KEY_AUTH,
     LAST_PLUGINS,
     LOOP_HEADER,
@@ -68,12 +74,24 @@ _BROKEN = "A plugin of this service cannot work: its rule or a key that it needs
 _UNTOUCHED = Fitting()
 
 
-def routes(instance: Instance, roll: Roll, fittings: Mapping[int, Fitting], values: Mapping[UUID, Value], memo: Memo) -> RouteConfiguration:
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """How a service asks who calls it: the configuration of each filter that does. Nobody comes through one that is not open."""
+
+    filters: Mapping[str, Any]
+    open: bool = True
+    keeps: frozenset[Source] = frozenset()  # where callers' own things stand that the back end shall get
+
+
+def routes(
+    instance: Instance, roll: Roll, tokens: Tokens, fittings: Mapping[int, Fitting], values: Mapping[UUID, Value], memo: Memo
+) -> RouteConfiguration:
     """Depends on no version of a key but those that plugins let callers in with: any other rotation leaves every byte as it is."""
     mark = loop_mark(instance)
     services = (
-        _route(service, way, roll, fittings.get(service.id, _UNTOUCHED), values, memo)
+        _route(service, way, roll, door, fittings.get(service.id, _UNTOUCHED), values, memo)
         for service in instance.services
+        for door in (_door(service, roll, tokens, memo),)
         for way in ways(service)
     )
     host = VirtualHost(name=ROUTES, domains=["*"], routes=[_round_trip(mark), _other_method(), *services, _nothing_here()])
@@ -95,15 +113,13 @@ def _other_method() -> Route:
     return route
 
 
-def _route(service: Service, way: Way, roll: Roll, fitting: Fitting, values: Mapping[UUID, Value], memo: Memo) -> Route:
-    names = tuple(name for consumer in service.authorized for name in roll.names.get(consumer, ()))
-    sources = in_order(source for consumer in service.authorized for source in roll.sources.get(consumer, ()))
+def _route(service: Service, way: Way, roll: Roll, door: _Door, fitting: Fitting, values: Mapping[UUID, Value], memo: Memo) -> Route:
     route = Route(name=route_name(service, way.part), match=way.match)
-    _put_plugins_on(route, service, roll, fitting, memo)
-    if service.consumer_authentication and not names:
-        # An empty list of allowed clients would admit every one of them.
+    _put_plugins_on(route, service, roll, door, fitting, memo)
+    for name, config in door.filters.items():
+        route.typed_per_filter_config[name].CopyFrom(config)
+    if not door.open:
         route.direct_response.CopyFrom(_answer(403, _NOBODY))
-        route.typed_per_filter_config[KEY_AUTH].CopyFrom(_authentication((), roll.all_sources))
         return route
     if fitting.works:
         route.route.CopyFrom(_forward(service, way, fitting, values))
@@ -112,20 +128,47 @@ def _route(service: Service, way: Way, roll: Roll, fitting: Fitting, values: Map
     route.request_headers_to_add.extend(
         literal_header(name, value, HeaderValueOption.ADD_IF_ABSENT) for name, value in service.extra_headers
     )
-    if hidden := sorted({source.name for source in {*roll.all_sources, *fitting.looks_at} if source.kind == "query"}):
+    if hidden := sorted({source.name for source in _looked_at(roll, door, fitting) if source.kind == "query"}):
         route.typed_per_filter_config[CUT_PARAMETERS].CopyFrom(memo.once(("cut", *hidden), lambda: cutting(hidden)))
-    route.typed_per_filter_config[KEY_AUTH].CopyFrom(
-        memo.once(("allowed", names, sources), lambda: _authentication(names, sources))
-        if service.consumer_authentication
-        else _no_authentication()
-    )
     return route
 
 
-def _put_plugins_on(route: Route, service: Service, roll: Roll, fitting: Fitting, memo: Memo) -> None:
+def _door(service: Service, roll: Roll, tokens: Tokens, memo: Memo) -> _Door:
+    if not service.consumer_authentication:
+        return _Door({KEY_AUTH: _no_authentication()})
+    if asks_for_tokens(service):
+        return _door_for_tokens(service, tokens)
+    names = tuple(name for consumer in service.authorized for name in roll.names.get(consumer, ()))
+    sources = in_order(source for consumer in service.authorized for source in roll.sources.get(consumer, ()))
+    if not names:
+        # An empty list of allowed clients would admit every one of them.
+        return _Door({KEY_AUTH: _authentication((), roll.all_sources)}, open=False)
+    return _Door({KEY_AUTH: memo.once(("allowed", names, sources), lambda: _authentication(names, sources))})
+
+
+def _door_for_tokens(service: Service, tokens: Tokens) -> _Door:
+    """Without the check nobody would be known by a claim; without a policy nobody passes it."""
+    bearers = tokens.of(service)
+    if not bearers:
+        return _Door({KEY_AUTH: _no_authentication()}, open=False)
+    filters = {
+        KEY_AUTH: _no_authentication(),
+        JWT_AUTH: packed(PerRouteConfig(requirement_name=route_name(service))),
+        JWT_CHECK: chained((), checking(bearers)),
+    }
+    return _Door(filters, keeps=passed_on(bearers))
+
+
+def _looked_at(roll: Roll, door: _Door, fitting: Fitting) -> set[Source]:
+    """Where anything of a caller's own may stand that the back end shall not see."""
+    return ({*roll.all_sources} - door.keeps) | fitting.looks_at
+
+
+def _put_plugins_on(route: Route, service: Service, roll: Roll, door: _Door, fitting: Fitting, memo: Memo) -> None:
     """Callers' credentials are taken off in front of those plugins that change the request: what these put in their place stays."""
-    vouched = frozenset() if service.consumer_authentication else fitting.keeps
-    credentials = tuple(sorted(_callers_own(service, {*roll.all_sources, *fitting.looks_at}) - vouched))
+    kept = frozenset(source.name for source in door.keeps - fitting.looks_at if source.kind != "query")
+    vouched = kept if service.consumer_authentication else fitting.keeps
+    credentials = tuple(sorted(_callers_own(service, _looked_at(roll, door, fitting)) - vouched))
     for name, config in fitting.slots.items():
         route.typed_per_filter_config[name].CopyFrom(config)
     for name, chain in fitting.chains.items():

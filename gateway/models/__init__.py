@@ -4,6 +4,7 @@ from gateway.models.consumer import Consumer
 from gateway.models.credential import Credential, NewCredential
 from gateway.models.custom_plugin import CustomPlugin
 from gateway.models.instance import Instance
+from gateway.models.jwt import Jwt, NewJwt
 from gateway.models.mcp_service import McpService
 from gateway.models.node import ControlPlane, Node, Problem, Publication
 from gateway.models.plugin import Plugin
@@ -20,9 +21,11 @@ __all__ = [
     "Credential",
     "CustomPlugin",
     "Instance",
+    "Jwt",
     "McpService",
     "NewAgent",
     "NewCredential",
+    "NewJwt",
     "NewKeys",
     "Node",
     "Plugin",

@@ -12,7 +12,8 @@ from gateway.headers import check_header
 from gateway.models.ai_service import SERVICE_RIGHTS, check_service_name
 from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.instance import Instance
-from gateway.models.service import AGENT, KEYS_A_SERVICE, NewKeys, Service, check_address, leads_here, told_keys
+from gateway.models.reach import check_address, leads_here
+from gateway.models.service import AGENT, KEYS_A_SERVICE, NewKeys, Service, told_keys
 from gateway.providers import Shape
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid

@@ -9,7 +9,8 @@ from gateway.address import Address
 from gateway.models.base import check_name
 from gateway.models.credential import REFERENCE
 from gateway.models.instance import Instance
-from gateway.models.service import AI, KEYS_A_SERVICE, MCP, NewKeys, Rights, Service, check_address, leads_here, told_keys
+from gateway.models.reach import check_address, leads_here
+from gateway.models.service import AI, KEYS_A_SERVICE, MCP, NewKeys, Rights, Service, told_keys
 from gateway.providers import SUPPLIERS, Shape, Supplier
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid

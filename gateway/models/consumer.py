@@ -8,10 +8,14 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from gateway.methods import API_KEY, JWT
 from gateway.models.base import Noun, check_custom, check_description, check_name, refuse, searched
 from gateway.models.credential import CREDENTIALS_A_CONSUMER, REFERENCE, SYSTEM, Credential, NewCredential, path
 from gateway.models.fields import LONGEST_SOURCES, SourcesField, bearer
-from gateway.sources import BEARER, SOURCES_A_REGION, Source, check_sources, in_words
+from gateway.models.jwt import Jwt, NewJwt, told_jwt
+from gateway.models.presented import Presented, check_presented, leads_to_us, told
+from gateway.names import JWKS_PATH
+from gateway.sources import BEARER, Source, in_words
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import KeyVersion, Planned, Reference, Region, deed
@@ -37,7 +41,8 @@ class Consumer(Noun):
     name = models.CharField(max_length=63)
     description = models.CharField(max_length=500, blank=True)
     enabled = models.BooleanField(default=True)
-    sources = SourcesField(max_length=LONGEST_SOURCES, default=bearer)
+    method = models.CharField(max_length=8, default=API_KEY)  # of METHODS
+    sources = SourcesField(max_length=LONGEST_SOURCES, default=bearer)  # of tokens: the one place
     credentials_made = models.PositiveIntegerField(default=0)  # ever: the next one's number
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.CharField(max_length=150)
@@ -65,6 +70,10 @@ class Consumer(Noun):
         return in_words(self.sources)
 
     @property
+    def takes_tokens(self) -> bool:
+        return self.method == JWT
+
+    @property
     def references(self) -> "models.QuerySet[Reference]":
         return Reference.objects.filter(holder_kind=self.audit_kind, holder_id=self.pk).select_related("key")
 
@@ -76,7 +85,14 @@ class Consumer(Noun):
 
     def other_sources(self) -> list[tuple[Source, list[str]]]:
         """Where its keys are accepted beside its own sources, by which services: each looks wherever one of its consumers puts a key."""
-        siblings = Consumer.objects.filter(enabled=True, authorizations__service__authorizations__consumer=self)
+        if self.takes_tokens:
+            return []
+        siblings = Consumer.objects.filter(
+            enabled=True,
+            method=API_KEY,
+            authorizations__service__authorizations__consumer=self,
+            authorizations__service__authentication_method=API_KEY,
+        )
         rows = siblings.values_list("sources", "authorizations__service__name").distinct()
         services: dict[Source, set[str]] = defaultdict(set)
         for sources, service in rows:
@@ -94,7 +110,7 @@ class Consumer(Noun):
         cls,
         region: Region,
         name: str,
-        credential: NewCredential,
+        credential: Presented,
         sources: Sequence[Source] = (BEARER,),
         *,
         by: Actor,
@@ -102,51 +118,82 @@ class Consumer(Noun):
         enabled: bool = True,
         once: UUID | None = None,
     ) -> Self:
-        """Raises Invalid (fields name, description, source_kind, source_<i>, key, value), NotAllowed without key.bind for a reference."""
+        """`sources` count for credentials; a token says itself where it stands. Raises Invalid (fields name, description, source_kind,
+        source_<i>, key, value, and those of Jwt), NotAllowed without key.bind for a reference."""
+        ours = by.may("consumer.create") and leads_to_us(credential)
         with deed(by, "consumer.create", Planned("consumer", name, region.audit_region), once=once) as entry:
             taken = cls.objects.filter(region=region, name=name).exists()
-            refuse(check_name(name, taken), check_description(description), _check_sources(region, sources))
-            consumer = cls.objects.create(
-                region=region,
-                name=name,
-                description=description,
-                enabled=enabled,
-                sources=tuple(sources),
-                created_by=by.name,
+            refuse(
+                check_name(name, taken),
+                check_description(description),
+                check_presented(region, credential, sources, ours),
             )
-            consumer._add(credential, by)
+            consumer = cls.objects.create(region=region, name=name, description=description, enabled=enabled, created_by=by.name)
+            consumer._take(credential, sources, by)
+            consumer.save(update_fields=["method", "sources"])
             entry.target = consumer
             entry.stamp(consumer)
-            entry.facts = {"source": in_words(sources), "enabled": enabled, **_told(credential)}
+            entry.facts = {"source": in_words(sources), "enabled": enabled, **told(credential)}
         return consumer
 
-    def edit(self, *, description: str, sources: Sequence[Source], lock_version: int, by: Actor) -> None:
+    def edit(self, *, description: str, sources: Sequence[Source] = (), jwt: NewJwt | None = None, lock_version: int, by: Actor) -> None:
+        """Of one with tokens all that says what they are, of any other where its callers put what they present."""
+        ours = jwt is not None and by.may("consumer.edit") and leads_to_us(jwt)
         with deed(by, "consumer.edit", self) as entry:
             self._lock(lock_version)
-            moved = tuple(sources) != self.sources
-            refuse(check_description(description), _check_sources(self.region, sources) if moved else {})
-            entry.facts = {
-                "source": in_words(sources),
-                "changed": [name for name, differs in (
-                    ("description", description != self.description),
-                    ("credential source", moved),
-                ) if differs],
-            }  # fmt: skip
-            self.description, self.sources = description, tuple(sources)
+            places = (jwt.place,) if jwt else tuple(sources)
+            moved = places != self.sources
+            wrong = check_presented(self.region, jwt, places, ours, self) if jwt or moved else {}
+            refuse(check_description(description), wrong)
+            changed = {"description": description != self.description, "credential source": moved}
+            if jwt:
+                changed["tokens"] = Jwt._write(self, jwt, by)
+            entry.facts = {"source": in_words(places), "changed": [name for name, differs in changed.items() if differs]}
+            entry.facts |= told_jwt(jwt) if jwt else {}
+            self.description, self.sources = description, places
             self._save("description", "sources")
             entry.stamp(self)
+
+    def switch_method(self, to: Presented, sources: Sequence[Source] = (BEARER,), *, lock_version: int, by: Actor) -> None:
+        """From credentials to tokens or back. What callers presented until now is refused at once, and every reference released."""
+        ours = by.may("consumer.switch_method") and leads_to_us(to)
+        with deed(by, "consumer.switch_method", self) as entry:
+            self._lock(lock_version)
+            if self.takes_tokens == isinstance(to, NewJwt):
+                raise Conflict(_("This consumer authenticates in this way already."))
+            refuse(check_presented(self.region, to, sources, ours, self))
+            released = self._release()
+            Jwt.objects.filter(consumer=self).delete()
+            self._take(to, sources, by)
+            self._save("method", "sources")
+            entry.stamp(self)
+            entry.facts = {"source": self.sources_text, "released": released, **told(to)}
+
+    def rotate_jwt(self, value: Plaintext, overlap_hours: int = 0, *, by: Actor, once: UUID | None = None) -> KeyVersion:
+        """A new shared secret, as shared_keys() makes it. Tokens signed with the previous one stay valid for the overlap."""
+        with deed(by, "consumer.rotate_jwt", self, once=once) as entry:
+            self._lock()
+            reference = self.references.filter(path=JWKS_PATH).first()
+            if reference is None:
+                raise Conflict(_("This consumer has no shared secret: new keys come from whoever signs its tokens."))
+            version = reference.key._rotate(value, overlap_hours, by)
+            entry.stamp(self)
+            entry.facts = {"version": version.number, "overlap_hours": overlap_hours}
+        return version
 
     def add_credential(self, credential: NewCredential, *, by: Actor, once: UUID | None = None) -> Credential:
         """Callers may present it beside the others. Raises Conflict where there are as many as a consumer takes."""
         with deed(by, "consumer.add_credential", self, once=once) as entry:
             self._lock()
+            if self.takes_tokens:
+                raise Conflict(_("This consumer presents tokens. Switch its authentication method to API Key first."))
             if self.credentials.count() >= CREDENTIALS_A_CONSUMER:
                 text = _("A consumer has at most %(most)d credentials. Remove one that is no longer presented.")
                 raise Conflict(text % {"most": CREDENTIALS_A_CONSUMER})
             added = self._add(credential, by)
             self._save()
             entry.stamp(self)
-            entry.facts = {"credential": added.path, **_told(credential)}
+            entry.facts = {"credential": added.path, **told(credential)}
         return added
 
     def edit_credential(self, number: int, credential: NewCredential, *, lock_version: int, by: Actor) -> None:
@@ -160,7 +207,7 @@ class Consumer(Noun):
             row.save(update_fields=["generation"])
             self._save()
             entry.stamp(self)
-            entry.facts |= {"released": released, **_told(credential)}
+            entry.facts |= {"released": released, **told(credential)}
 
     def remove_credential(self, number: int, *, by: Actor) -> None:
         """Whoever presents it is refused at once. Raises Conflict for the only one."""
@@ -222,6 +269,15 @@ class Consumer(Noun):
 
     # Below the verbs
 
+    def _take(self, to: Presented, sources: Sequence[Source], by: Actor) -> None:
+        """From now on callers present this. The caller saves method and sources."""
+        if isinstance(to, NewJwt):
+            self.method, self.sources = JWT, (to.place,)
+            Jwt._write(self, to, by)
+        else:
+            self.method, self.sources = API_KEY, tuple(sources)
+            self._add(to, by)
+
     def _add(self, new: NewCredential, by: Actor) -> Credential:
         row = Credential.objects.create(consumer=self, number=self.credentials_made, generation=new.generation)
         row._bind(new, by)
@@ -247,19 +303,4 @@ class Consumer(Noun):
             entry.stamp(self)
 
     def _as_edited(self) -> dict[str, Any]:
-        return {"description": self.description, "source": self.sources_text}
-
-
-def _told(credential: NewCredential) -> dict[str, Any]:
-    return {"generation": credential.generation, "key": credential.key_name, "trimmed": credential.trimmed}
-
-
-def _check_sources(region: Region, sources: Sequence[Source]) -> dict[str, list[str]]:
-    if wrong := check_sources(sources):
-        return wrong
-    lists = Consumer.objects.filter(region=region).values_list("sources", flat=True).distinct()
-    known = {source for several in lists for source in several}
-    if len(known | set(sources)) <= SOURCES_A_REGION:
-        return {}
-    text = str(_("The region uses %(limit)d different sources already. Use one of those.") % {"limit": SOURCES_A_REGION})
-    return {f"source_{place}": [text] for place, source in enumerate(sources) if source not in known}
+        return {"description": self.description, "source": self.sources_text} | (self.jwt._as_edited() if self.takes_tokens else {})

@@ -6,10 +6,12 @@ from django.utils.translation import gettext_lazy as _
 from gateway.address import Address
 from gateway.headers import check_header, check_prefix
 from gateway.mcp import SSE, TRANSPORTS, USUAL_MESSAGE_PATH, check_mcp_name, check_message_path, check_path
+from gateway.methods import API_KEY
 from gateway.models.base import RESERVED_NAMES, check_custom
 from gateway.models.credential import CUSTOM, REFERENCE, NewCredential
 from gateway.models.instance import Instance
-from gateway.models.service import MCP, Rights, Service, ServiceQuerySet, check_address, leads_here
+from gateway.models.reach import check_address, leads_here
+from gateway.models.service import MCP, Rights, Service, ServiceQuerySet
 from gateway.providers import Shape
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid
@@ -24,6 +26,7 @@ class McpService(Service):
 
     KIND = MCP
     audit_kind = "mcp_service"
+    methods = (API_KEY,)
     use_path = "backend_auth"
     rights = Rights(
         view="mcp.view",

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 from uuid import UUID
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.address import Address, is_ours, parse_address
+from gateway.address import parse_address
+from gateway.methods import API_KEY, JWT
 from gateway.models.base import Noun, check_custom, refuse, searched
 from gateway.models.consumer import Consumer, ConsumerQuerySet
 from gateway.models.credential import CUSTOM, REFERENCE, find_key_to_bind
 from gateway.models.instance import Instance
-from gateway.models.node import Node
 from gateway.names import ENTRANCES
 from gateway.providers import Shape
 from secrets_app.actor import Actor
@@ -87,6 +86,7 @@ class _OfKind(models.Manager["Service"]):
 class Service(Noun):
     KIND: ClassVar = ""  # of the class; this one stands for all kinds
     rights: ClassVar[Rights]
+    methods: ClassVar[tuple[str, ...]] = (API_KEY, JWT)  # by which its callers may be asked who they are
 
     kind = models.CharField(max_length=8)
     instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="services")
@@ -94,6 +94,7 @@ class Service(Noun):
     address = models.CharField(max_length=500)  # as Address prints it
     generation = models.CharField(max_length=16, blank=True)  # empty: it shows no key
     consumer_authentication = models.BooleanField(default=True)
+    authentication_method = models.CharField(max_length=8, default=API_KEY)  # of METHODS; of consumers of another the grants wait
     supplier = models.CharField(max_length=32, blank=True)  # of SUPPLIERS (ai), of AGENTS (agent)
     protocol = models.CharField(max_length=32, blank=True)  # ai
     bot_type = models.CharField(max_length=16, blank=True)  # agent: of BOT_TYPES
@@ -168,6 +169,11 @@ class Service(Noun):
     def consumers(self) -> ConsumerQuerySet:
         return Consumer.objects.filter(authorizations__service=self)
 
+    @property
+    def admitted(self) -> ConsumerQuerySet:
+        """Those whose authorization counts: they authenticate in the way that this service asks for."""
+        return self.consumers.filter(method=self.authentication_method)
+
     @classmethod
     def visible_to(cls, actor: Actor, instance: Instance) -> "ServiceQuerySet[Self]":
         """What the console calls services: AI and Agent. MCP services have a list and rights of their own."""
@@ -185,12 +191,29 @@ class Service(Noun):
             entry.facts |= {"rules": len(rules)} if rules else {}
             type(self).objects.filter(pk=self.pk).delete()
 
-    def require_authentication(self, *, by: Actor) -> None:
-        self._switch(self.rights.require_authentication, True, by)
+    def require_authentication(self, method: str = API_KEY, *, by: Actor) -> None:
+        """Callers have to show who they are, and how; whoever does it in another way is refused from now on."""
+        with deed(by, self.rights.require_authentication, self) as entry:
+            self._lock()
+            if method not in self.methods:
+                raise Invalid({"method": [str(_("Choose one of the methods listed."))]})
+            if self.consumer_authentication and self.authentication_method == method:
+                raise Conflict(_("Consumer authentication is on already, with this method."))
+            self.consumer_authentication, self.authentication_method = True, method
+            self._save("consumer_authentication", "authentication_method")
+            entry.stamp(self)
+            entry.facts = {"instance": self.instance.ref, "method": method}
 
     def open(self, *, by: Actor) -> None:
         """Turn consumer authentication off: anybody who reaches the gateway may call this service on our keys."""
-        self._switch(self.rights.open, False, by)
+        with deed(by, self.rights.open, self) as entry:
+            self._lock()
+            if not self.consumer_authentication:
+                raise Conflict(_("Consumer authentication is off already."))
+            self.consumer_authentication = False
+            self._save("consumer_authentication")
+            entry.stamp(self)
+            entry.facts = {"instance": self.instance.ref}
 
     def authorize(self, consumer_names: Sequence[str], *, by: Actor) -> None:
         """Raises Conflict when one of them is authorized already, Invalid (field "consumers") for an unknown one."""
@@ -252,16 +275,6 @@ class Service(Noun):
             reference.key._unbind(reference)
         return sorted(reference.key.name for reference in references if reference.key.name)
 
-    def _switch(self, action: str, required: bool, by: Actor) -> None:
-        with deed(by, action, self) as entry:
-            self._lock()
-            if self.consumer_authentication == required:
-                raise Conflict(_("Consumer authentication is on already.") if required else _("Consumer authentication is off already."))
-            self.consumer_authentication = required
-            self._save("consumer_authentication")
-            entry.stamp(self)
-            entry.facts = {"instance": self.instance.ref}
-
     def _set(self, **columns: str) -> list[str]:
         """The names of those that change."""
         changed = [name for name, new in columns.items() if getattr(self, name) != new]
@@ -279,26 +292,6 @@ class Authorization(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["service", "consumer"], name="authorized_once")]
-
-
-def leads_here(address: str) -> bool:
-    """Asked before a deed begins: it may wait for a name server."""
-    try:
-        return is_ours(parse_address(address), {settings.WEB_PORT, settings.XDS_PORT, *Node.listen_ports()})
-    except Invalid:
-        return False  # refused for what it is, with everything else that is wrong
-
-
-def check_address(address: str, ours: bool, errors: dict[str, list[str]]) -> Address:
-    """`ours` as leads_here said. Raises Invalid with `errors` and what is wrong with the address, if anything is."""
-    if ours:
-        errors = errors | {"address": [str(_("This is the console's, the control plane's or a gateway's own address."))]}
-    try:
-        parsed = parse_address(address)
-    except Invalid as refused:
-        errors = errors | refused.errors
-    refuse(errors)
-    return parsed
 
 
 def told_keys(keys: NewKeys) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def _head_and_regions() -> tuple[int, list[UUID]]:
 
 
 def _version_ids(stock: Inventory) -> set[UUID]:
-    uses = [credential.use for consumer in stock.consumers for credential in consumer.credentials]
+    uses = [use for consumer in stock.consumers for use in consumer.uses]
     uses += [use for instance in stock.instances for service in instance.services for use in service.keys]
     uses += [use for rule in stock.rules for _name, use in rule.keys]
     return {version.id for use in uses for version in use.versions}

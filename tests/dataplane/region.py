@@ -6,7 +6,9 @@ from textwrap import dedent
 from typing import Any
 from uuid import UUID, uuid5
 
-from gateway.inventory import Consumer, Credential, Instance, Inventory, Rule, Script, Service, Use, Version
+from gateway.inventory import Consumer, Credential, Instance, Inventory, Jwt, Rule, Script, Service, Use, Version
+from gateway.methods import JWT
+from gateway.names import JWKS_PATH
 from gateway.plugins.document import read
 from gateway.plugins.paths import written
 from gateway.sources import BEARER, Source
@@ -38,6 +40,7 @@ class Region:
 
     keys: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # accepted versions, newest first
     consumers: dict[str, tuple[tuple[str, ...], tuple[Source, ...]]] = field(default_factory=dict)  # keys, sources
+    bearers: dict[str, tuple[str, Jwt]] = field(default_factory=dict)  # the key that holds a shared secret, or ""
     services: dict[str, tuple[Service, tuple[str, ...]]] = field(default_factory=dict)  # without and with its keys
     places: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a service's keys, where they are not a list
     rules: dict[tuple[str, str], tuple[str, Script | None]] = field(default_factory=dict)  # by service ("" for all) and plugin
@@ -56,6 +59,11 @@ class Region:
 
     def consumer(self, name: str, *keys: str, sources: tuple[Source, ...] = (BEARER,)) -> None:
         self.consumers[name] = keys, sources
+
+    def bearer(self, name: str, key: str = "", *, place: Source = BEARER, prefix: str = "Bearer", **fields: Any) -> None:
+        """A consumer known by tokens: signed with a shared secret, or as `public` or `url` say. Its claim is its name."""
+        plain = Jwt(place=place, prefix=prefix, pass_through=False, claim="uid", value=name)
+        self.bearers[name] = key, replace(plain, **fields)
 
     def service(self, name: str, port: int, *keys: str, authorized: tuple[str, ...] = (), **fields: Any) -> None:
         plain = Service(
@@ -88,6 +96,9 @@ class Region:
         self.service(name, port, *([key] if key else []), kind="mcp", path=path, **sent | fields)
         self.places[name] = ("backend_auth",)
 
+    def token_service(self, name: str, port: int, *keys: str, authorized: tuple[str, ...] = (), **fields: Any) -> None:
+        self.service(name, port, *keys, authorized=authorized, authentication_method=JWT, **fields)
+
     def change(self, name: str, **fields: Any) -> None:
         service, keys = self.services[name]
         self.services[name] = replace(service, **fields), keys
@@ -103,7 +114,12 @@ class Region:
             for name, (keys, sources) in sorted(self.consumers.items())
             if name not in self.disabled
         )
-        sources = {source for _, group in self.consumers.values() for source in group}
+        consumers += tuple(
+            Consumer(_number(name), name, (), replace(jwt, use=Use(JWKS_PATH, key_id(key), self._versions(key)) if key else None))
+            for name, (key, jwt) in sorted(self.bearers.items())
+            if name not in self.disabled
+        )
+        sources = {source for _, group in self.consumers.values() for source in group} | {jwt.place for _, jwt in self.bearers.values()}
         services = tuple(
             replace(
                 service,

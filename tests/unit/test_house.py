@@ -28,6 +28,7 @@ EXPOSING = {
     "gateway/compile/credentials.py",  # what callers present
     "gateway/compile/markers.py",  # what plugins let callers present, and what they send
     "gateway/compile/secrets.py",  # what services send
+    "gateway/compile/tokens.py",  # what callers sign their tokens with
     "secrets_app/envelope.py",  # sealing
     "secrets_app/fingerprint.py",
 }

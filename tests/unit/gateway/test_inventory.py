@@ -158,10 +158,10 @@ def test_a_region_knows_nothing_of_another(instance: Instance) -> None:
     assert [(one.ref, one.services) for one in found.instances] == [(instance.ref, ())]
 
 
-def test_reading_takes_twelve_queries_whatever_the_size(instance: Instance, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_reading_takes_thirteen_queries_whatever_the_size(instance: Instance, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for number in range(3):
         cast.service(instance, keys=[cast.key(instance.region)]).authorize([cast.consumer(instance.region).name], by=cast.SETUP)
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(13):
             assert len(inventory.load(instance.region_id).consumers) == number + 1
 
 

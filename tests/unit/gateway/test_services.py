@@ -162,7 +162,7 @@ def test_no_name_server_is_asked_while_a_deed_holds_the_database(
         asked.append(connection.in_atomic_block)
         return address.host == "alias.example"
 
-    monkeypatch.setattr("gateway.models.service.is_ours", is_ours)
+    monkeypatch.setattr("gateway.models.reach.is_ours", is_ours)
     with pytest.raises(Invalid, match="own address") as refused:
         create(instance, address="http://alias.example:8000")
     assert list(refused.value.errors) == ["address"]

@@ -15,7 +15,7 @@ EXPECTED = {
     "operator": READ
     | {"key.bind"}
     | {f"consumer.{verb}" for verb in ("create", "edit", "disable", "enable", "delete")}
-    | {f"consumer.{verb}" for verb in ("add_credential", "edit_credential", "rotate", "remove_credential")}
+    | {f"consumer.{verb}" for verb in ("add_credential", "edit_credential", "rotate", "remove_credential", "rotate_jwt", "switch_method")}
     | {f"instance.{verb}" for verb in ("create", "upgrade", "delete")}
     | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
     | {f"mcp.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
