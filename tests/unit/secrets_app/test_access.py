@@ -20,7 +20,7 @@ EXPECTED = {
     | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
     | {f"mcp.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
     | {"mcp.configure_backend_auth", "mcp.remove_backend_auth"}
-    | {"plugin.install", "plugin.uninstall"}
+    | {"node.remove", "plugin.install", "plugin.uninstall"}
     | {f"rule.{verb}" for verb in ("write", "restore", "enable", "disable", "delete")}
     | {f"custom_plugin.{verb}" for verb in ("create", "edit", "delete")},
 }
