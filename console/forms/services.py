@@ -15,6 +15,7 @@ from console.forms.base import DeedForm, Entered
 from console.forms.branches import Branches
 from console.forms.keyed import KEY, ROW, VALUE, Address, KeyedForm, NewService, key_field, posted_rows
 from gateway.models import AiService, Instance, NewKeys
+from gateway.models.ai_service import NO_KEY
 from gateway.models.consumer import ConsumerQuerySet
 from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.service import KEYS_A_SERVICE
@@ -136,6 +137,13 @@ class CreateService(NewService, ServiceForm):
             assert isinstance(spoken, forms.ChoiceField)
             spoken.choices = [choice for choice in PROTOCOLS if choice[0] in supplier.protocols]
         return form
+
+    def clean(self) -> dict[str, Any]:
+        """Says with all else that is missing what the verb would say of the keys afterwards."""
+        given = super().clean()
+        if "generation" in given and not self._filled() and (field := self.place("key_0")) and field not in self.errors:
+            self.add_error(field, ValidationError(NO_KEY))
+        return given
 
     @classmethod
     def with_new_row(cls, asked: QueryDict, instance: Instance) -> tuple[Self, BoundField] | None:

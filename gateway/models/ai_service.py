@@ -16,6 +16,7 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
 from secrets_app.models import Planned, deed
 
+NO_KEY = _("Enter or choose at least one API key.")
 SERVICE_RIGHTS = Rights(
     view="service.view",
     create="service.create",
@@ -127,7 +128,7 @@ class AiService(Service):
     def _check_number(self, keys: Sequence[object]) -> None:
         most = 1 if SUPPLIERS[self.supplier].one_key else KEYS_A_SERVICE
         if not keys:
-            raise Invalid({"key_0": [str(_("Enter or choose at least one API key."))]})
+            raise Invalid({"key_0": [str(NO_KEY)]})
         if len(keys) > most:
             text = ngettext("%(supplier)s takes exactly %(most)d API key.", "%(supplier)s takes at most %(most)d API keys.", most)
             raise Invalid({"key_0": [text % {"supplier": self.supplier_label, "most": most}]})

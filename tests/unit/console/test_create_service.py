@@ -103,6 +103,13 @@ def test_values_of_its_own_are_kept_and_never_rendered(east: Instance) -> None:
         assert_silent(get(path), CANARY)
 
 
+@pytest.mark.parametrize("generation", ["custom", "reference"])
+def test_all_that_is_missing_is_told_at_once(east: Instance, generation: str) -> None:
+    said = text(post(new(east), given(name="", supplier="", address="", generation=generation, key_0=""), status=422))
+    for missing in ("Enter a name for the service", "Choose a supplier", "at least one API key"):
+        assert missing in said
+
+
 @pytest.mark.parametrize(
     ("wrong", "field", "said"),
     [
