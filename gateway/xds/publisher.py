@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.utils import timezone
 
-from gateway import inventory
+from gateway import stocktaking
 from gateway.compile import Compiled, Memo, compile_region, listener
 from gateway.compile.wire import packed
 from gateway.inventory import Inventory
@@ -157,7 +157,7 @@ class Publisher:
         nodes = list(Node.objects.filter(instance__region_id=region).order_by("pk"))
         dropped = standing.note_tokens(nodes)
         try:
-            stock = inventory.load(region, standing.stock)
+            stock = stocktaking.load(region, standing.stock)
             standing.snapshots, problems = self._snapshots(stock, nodes, standing)
         except (SnapshotRefused, VaultError) as refused:
             standing.snapshots = self._still_good(nodes, standing)
@@ -170,7 +170,7 @@ class Publisher:
         last = {node.pk: standing.snapshots[node.pk] for node in nodes if node.pk in standing.snapshots}
         if standing.stock is None:
             return last
-        standing.stock = inventory.with_consumers_of_now(standing.stock)
+        standing.stock = stocktaking.with_consumers_of_now(standing.stock)
         try:
             return last | self._snapshots(standing.stock, nodes, standing)[0]
         except (SnapshotRefused, VaultError):

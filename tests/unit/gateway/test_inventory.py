@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from gateway import inventory
+from gateway import inventory, stocktaking
 from gateway.compile import compile_instance
 from gateway.models import Consumer, Instance, NewCredential, Service
 from gateway.snapshot import Snapshot
@@ -23,7 +23,7 @@ def instance(region: Region) -> Instance:
 
 
 def test_an_empty_region_is_an_empty_inventory(region: Region) -> None:
-    found = inventory.load(region.pk)
+    found = stocktaking.load(region.pk)
     assert (found.region_id, found.consumers, found.instances, found.next_change) == (region.pk, (), (), None)
     assert found.seq == AuditHead.objects.get().seq
 
@@ -35,7 +35,7 @@ def test_a_service_stands_in_it_as_the_gateway_needs_it(instance: Instance) -> N
     cast.consumer(instance.region, "acme")
     service.authorize(["beta", "acme"], by=cast.SETUP)
     version = KeyVersion.objects.get(key=key)
-    [found] = inventory.load(instance.region_id).instances
+    [found] = stocktaking.load(instance.region_id).instances
     assert (found.id, found.ref) == (instance.pk, instance.ref)
     assert found.services == (
         inventory.Service(
@@ -61,7 +61,7 @@ def test_an_agents_apps_stand_in_it_with_a_key_each(instance: Instance) -> None:
     keys = [cast.key(instance.region), cast.key(instance.region)]
     cast.agent(instance, "studio", keys=keys, apps=["beta", "Alpha"], address="https://dashscope-intl.aliyuncs.com/api/v1")
     cast.agent(instance, "own", kind="custom", header="X-Agent-Token", address="http://agent.example:8000")
-    own, studio = inventory.load(instance.region_id).instances[0].services
+    own, studio = stocktaking.load(instance.region_id).instances[0].services
     assert (studio.kind, studio.path, studio.header, studio.prefix) == ("agent", "/api/v1", "authorization", "Bearer ")
     assert {use.path: use.key_id for use in studio.keys} == {"apps[beta]": keys[0].pk, "apps[Alpha]": keys[1].pk}
     assert (own.kind, own.port, own.path, own.header, own.prefix) == ("agent", 8000, "", "x-agent-token", "")
@@ -73,7 +73,7 @@ def test_an_mcp_service_stands_in_it_with_its_paths_and_the_key_of_its_back_end(
     events = cast.mcp(instance, "events", transport="sse", path="/test/sse", message_path="/test/messages")
     events.configure_backend_auth("Authorization", NewCredential("custom", cast.value()), "Bearer ", lock_version=1, by=cast.SETUP)
     cast.mcp(instance, "bare")
-    bare, sse, tools = inventory.load(instance.region_id).instances[0].services
+    bare, sse, tools = stocktaking.load(instance.region_id).instances[0].services
     assert (tools.kind, tools.path, tools.message_path, tools.header, tools.prefix) == ("mcp", "/mcp", "", "x-api-key", "")
     assert [(use.path, use.key_id) for use in tools.keys] == [("backend_auth", key.pk)]
     assert (sse.path, sse.message_path, sse.header, sse.prefix) == ("/test/sse", "/test/messages", "authorization", "Bearer ")
@@ -85,7 +85,7 @@ def test_services_of_every_kind_compile_to_what_holds_together(instance: Instanc
     cast.service(instance, "chat", keys=[key])
     cast.agent(instance, "studio", keys=[key, key], apps=["Alpha", "beta"])
     cast.mcp(instance, "events", key=key, transport="sse")
-    found = inventory.load(instance.region_id)
+    found = stocktaking.load(instance.region_id)
     compiled = compile_instance(found.instances[0], found, {})  # no value can be opened
     snapshot = Snapshot.of(compiled.resources, b"key")
     snapshot.check()
@@ -101,7 +101,7 @@ def test_services_of_every_kind_compile_to_what_holds_together(instance: Instanc
 
 def test_a_consumer_stands_in_it_with_its_source(region: Region) -> None:
     consumer = cast.consumer(region, "acme", sources=(Source("header", "x-api-key"),))
-    [found] = inventory.load(region.pk).consumers
+    [found] = stocktaking.load(region.pk).consumers
     assert (found.id, found.name) == (consumer.pk, "acme")
     assert [(credential.use.path, credential.sources) for credential in found.credentials] == [
         ("credentials[0]", (Source("header", "x-api-key"),))
@@ -111,40 +111,40 @@ def test_a_consumer_stands_in_it_with_its_source(region: Region) -> None:
 def test_a_disabled_consumer_is_left_out_but_stays_authorized(instance: Instance) -> None:
     consumer = cast.consumer(instance.region, "acme", enabled=False)
     cast.service(instance, "chat").authorize(["acme"], by=cast.SETUP)
-    found = inventory.load(instance.region_id)
+    found = stocktaking.load(instance.region_id)
     assert found.consumers == ()
     assert found.instances[0].services[0].authorized == ("acme",)
     consumer.enable(by=cast.SETUP)
-    assert [c.name for c in inventory.load(instance.region_id).consumers] == ["acme"]
+    assert [c.name for c in stocktaking.load(instance.region_id).consumers] == ["acme"]
 
 
 def test_where_a_disabled_consumer_puts_its_key_is_still_known(instance: Instance) -> None:
     cast.consumer(instance.region, "acme", sources=(Source("header", "x-team-key"),))
     gone = cast.consumer(instance.region, "gone", sources=(Source("query", "key"),))
     cast.consumer(Region.create("other", "Other", by=cast.SETUP), sources=(Source("query", "foreign"),))
-    before = inventory.load(instance.region_id)
+    before = stocktaking.load(instance.region_id)
     assert before.sources == (Source("header", "x-team-key"), Source("query", "key"))
     gone.disable(by=cast.SETUP)
-    assert inventory.load(instance.region_id).sources == before.sources
-    assert inventory.load(instance.region_id, before).sources == before.sources
+    assert stocktaking.load(instance.region_id).sources == before.sources
+    assert stocktaking.load(instance.region_id, before).sources == before.sources
 
 
 def test_a_disabled_key_leaves_its_places_without_a_version(instance: Instance) -> None:
     key = cast.key(instance.region, "shared")
     cast.service(instance, "chat", keys=[key])
     key.disable(by=cast.SETUP)
-    assert inventory.load(instance.region_id).instances[0].services[0].keys == (inventory.Use("api_keys[0]", key.pk, ()),)
+    assert stocktaking.load(instance.region_id).instances[0].services[0].keys == (inventory.Use("api_keys[0]", key.pk, ()),)
 
 
 def test_during_an_overlap_both_versions_count_newest_first_and_its_end_is_known(region: Region) -> None:
     key = cast.key(region, "partner")
     cast.consumer(region, "acme", bound_to=key)
     key.rotate(cast.value(), 24, by=cast.SETUP)
-    found = inventory.load(region.pk)
+    found = stocktaking.load(region.pk)
     assert [version.number for version in found.consumers[0].credentials[0].use.versions] == [2, 1]
     assert found.next_change == KeyVersion.objects.get(stage="previous").accepted_until
     KeyVersion.objects.filter(stage="previous").update(accepted_until=timezone.now() - timedelta(seconds=1))
-    found = inventory.load(region.pk)
+    found = stocktaking.load(region.pk)
     assert [version.number for version in found.consumers[0].credentials[0].use.versions] == [2]
     assert found.next_change is None
 
@@ -153,7 +153,7 @@ def test_a_region_knows_nothing_of_another(instance: Instance) -> None:
     other = Region.create("other", "Other", by=cast.SETUP)
     cast.service(cast.instance(other), keys=[cast.key(other)])
     cast.consumer(other)
-    found = inventory.load(instance.region_id)
+    found = stocktaking.load(instance.region_id)
     assert found.consumers == ()
     assert [(one.ref, one.services) for one in found.instances] == [(instance.ref, ())]
 
@@ -162,7 +162,7 @@ def test_reading_takes_thirteen_queries_whatever_the_size(instance: Instance, dj
     for number in range(3):
         cast.service(instance, keys=[cast.key(instance.region)]).authorize([cast.consumer(instance.region).name], by=cast.SETUP)
         with django_assert_num_queries(13):
-            assert len(inventory.load(instance.region_id).consumers) == number + 1
+            assert len(stocktaking.load(instance.region_id).consumers) == number + 1
 
 
 def test_what_is_read_beside_an_earlier_inventory_is_what_a_fresh_look_gives(instance: Instance) -> None:
@@ -202,11 +202,11 @@ def test_what_is_read_beside_an_earlier_inventory_is_what_a_fresh_look_gives(ins
         lambda: chat.delete(by=cast.SETUP),
         lambda: cast.service(cast.instance(region)),
     ]
-    earlier = inventory.load(region.pk)
+    earlier = stocktaking.load(region.pk)
     for deed in deeds:
         deed()
-        fresh = inventory.load(region.pk)
-        assert inventory.load(region.pk, earlier) == fresh
+        fresh = stocktaking.load(region.pk)
+        assert stocktaking.load(region.pk, earlier) == fresh
         earlier = fresh
     assert [service.authorized for one in fresh.instances for service in one.services if service.name == "other"] == [("beta",)]
 
@@ -214,23 +214,23 @@ def test_what_is_read_beside_an_earlier_inventory_is_what_a_fresh_look_gives(ins
 def test_consumers_of_now_beside_services_of_before_are_nobody_new(instance: Instance) -> None:
     acme, beta = cast.consumer(instance.region, "acme"), cast.consumer(instance.region, "beta")
     cast.service(instance, "chat").authorize(["acme", "beta"], by=cast.SETUP)
-    before = inventory.load(instance.region_id)
+    before = stocktaking.load(instance.region_id)
     acme.rotate(0, cast.value(), 1, by=cast.SETUP)
     beta.delete(by=cast.SETUP)
     cast.consumer(instance.region, "beta", sources=[Source("header", "x-other")])  # the same name, and not authorized
     cast.service(instance, "other")
-    found = inventory.with_consumers_of_now(before)
+    found = stocktaking.with_consumers_of_now(before)
     assert (found.seq, found.instances) == (before.seq, before.instances)
     assert [(consumer.name, len(consumer.credentials[0].use.versions)) for consumer in found.consumers] == [("acme", 2)]
     assert found.next_change == KeyVersion.objects.get(stage="previous").accepted_until
     assert Source("header", "x-other") in found.sources
-    assert inventory.load(instance.region_id, found) == inventory.load(instance.region_id)
+    assert stocktaking.load(instance.region_id, found) == stocktaking.load(instance.region_id)
 
 
 def test_no_value_and_no_ciphertext_stand_in_it(instance: Instance) -> None:
     cast.consumer(instance.region, bound_to=cast.key(instance.region, text="a value that is not to be seen"))
     cast.service(instance, keys=[cast.key(instance.region, text="another value not to be seen")])
-    assert "not to be seen" not in repr(inventory.load(instance.region_id))
+    assert "not to be seen" not in repr(stocktaking.load(instance.region_id))
 
 
 def test_a_key_is_also_accepted_where_other_consumers_of_its_services_put_theirs(instance: Instance) -> None:

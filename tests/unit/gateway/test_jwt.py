@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from gateway import inventory
+from gateway import stocktaking
 from gateway.bookkeeping import examine
 from gateway.jwks import shared_keys
 from gateway.methods import API_KEY, JWT
@@ -384,7 +384,7 @@ def test_the_inventory_knows_tokens(instance: Instance) -> None:
     cast.bearer(region, "pasted", cast.jwt("p", "asymmetric", jwks=PUBLIC, pass_through=True))
     cast.bearer(region, "remote", cast.jwt("r", "remote", url=URL, cache_seconds=60))
     cast.service(instance, "chat").require_authentication(JWT, by=cast.SETUP)
-    found = inventory.load(region.pk)
+    found = stocktaking.load(region.pk)
     by_name = {consumer.name: consumer for consumer in found.consumers}
     assert all(consumer.credentials == () for consumer in found.consumers)
     one = by_name["shared"].jwt
@@ -400,7 +400,7 @@ def test_the_inventory_knows_tokens(instance: Instance) -> None:
     assert found.instances[0].services[0].authentication_method == JWT
     assert Source("header", "x-token") in found.sources
     shared.rotate_jwt(shared_keys(), 24, by=cast.SETUP)
-    later = inventory.load(region.pk, found)
-    assert later == replace(inventory.load(region.pk), seq=later.seq)
+    later = stocktaking.load(region.pk, found)
+    assert later == replace(stocktaking.load(region.pk), seq=later.seq)
     assert later.next_change is not None
     assert [len(use.versions) for consumer in later.consumers for use in consumer.uses] == [2]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth
 
-from gateway import inventory
+from gateway import inventory, stocktaking
 from gateway.models import Consumer, Instance, Node, Problem, Publication, Service
 from gateway.names import KEY_AUTH
 from gateway.snapshot import Snapshot, SnapshotRefused
@@ -101,14 +101,14 @@ def at_work(scenario: Callable[[Desk], Awaitable[None]]) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[UUID]]:
     """The regions that are read, one entry a time."""
     loads: list[UUID] = []
-    real = inventory.load
+    real = stocktaking.load
 
     def load(region: UUID, earlier: inventory.Inventory | None = None) -> inventory.Inventory:
         loads.append(region)
         return real(region, earlier)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.inventory, "load", load)
+        patch.setattr(module.stocktaking, "load", load)
         yield loads
 
 
@@ -393,7 +393,7 @@ def test_a_node_that_moves_gets_another_listener(node: Node) -> None:
 
 
 def test_a_database_that_fails_once_delays_and_loses_nothing(node: Node, alice: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, failures = inventory.load, [1]
+    real, failures = stocktaking.load, [1]
 
     def load(*arguments: Any) -> inventory.Inventory:
         if failures:
@@ -403,7 +403,7 @@ def test_a_database_that_fails_once_delays_and_loses_nothing(node: Node, alice: 
 
     async def scenario(desk: Desk) -> None:
         monkeypatch.setattr(module, "RETRY", 0.05)
-        monkeypatch.setattr(module.inventory, "load", load)
+        monkeypatch.setattr(module.stocktaking, "load", load)
         cast.consumer(alice.region, "bob")
         await desk.until_published(node)
         assert len(desk.keys(node)) == 2

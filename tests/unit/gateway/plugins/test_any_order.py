@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from gateway import bookkeeping, inventory, uses
+from gateway import bookkeeping, stocktaking, uses
 from gateway.compile import compile_region
 from gateway.compile.memo import Memo
 from gateway.models import Consumer, Plugin, Rule, Service
@@ -54,7 +54,7 @@ class Deeds(RuleBasedStateMachine):
             cast.key(self.region, name)
         for plugin in PLUGINS:
             cast.rule(cast.plugin(self.instance, plugin), text_of(plugin, ["a", "b"]))
-        self.stock, self.memo = inventory.load(self.region.pk), Memo()
+        self.stock, self.memo = stocktaking.load(self.region.pk), Memo()
 
     def teardown(self) -> None:
         transaction.savepoint_rollback(self.savepoint)
@@ -191,8 +191,8 @@ class Deeds(RuleBasedStateMachine):
 
     @invariant()
     def an_inventory_carried_on_is_one_read_afresh(self) -> None:
-        self.stock = inventory.load(self.region.pk, self.stock)
-        assert self.stock == inventory.load(self.region.pk)
+        self.stock = stocktaking.load(self.region.pk, self.stock)
+        assert self.stock == stocktaking.load(self.region.pk)
         enabled = {one.pk: one for one in Rule.objects.filter(enabled=True)}
         assert {one.id: one.text for one in self.stock.rules} == {pk: one.text for pk, one in enabled.items()}
         for one in self.stock.rules:

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from gateway import inventory
+from gateway import inventory, stocktaking
 from gateway.inventory import Rule, Script, Use, Version
 from gateway.models import Instance
 from secrets_app.models import Key, KeyVersion
@@ -27,7 +27,7 @@ def versions(key: Key) -> tuple[Version, ...]:
 
 
 def load(instance: Instance) -> inventory.Instance:
-    return next(one for one in inventory.load(instance.region_id).instances if one.id == instance.pk)
+    return next(one for one in stocktaking.load(instance.region_id).instances if one.id == instance.pk)
 
 
 def test_an_enabled_rule_stands_in_it_with_what_its_references_mean(instance: Instance) -> None:
@@ -73,7 +73,7 @@ def test_what_callers_present_overlaps_and_what_is_sent_is_the_newest(instance: 
     inbound, outbound = load(instance).rules
     assert [version.number for version in inbound.keys[0][1].versions] == [2, 1]
     assert [version.number for version in outbound.keys[0][1].versions] == [2]
-    end = inventory.load(instance.region_id).next_change
+    end = stocktaking.load(instance.region_id).next_change
     assert end is not None
     assert end - timezone.now() < timedelta(hours=24)
 
@@ -94,7 +94,7 @@ def test_reading_rules_takes_the_same_queries_however_many_there_are(
         cast.rule(cast.plugin(other), cast.key_auth(cast.key(instance.region)))
         cast.rule(cast.plugin(other, custom.name), f"token: $ref{{{cast.key(instance.region).name}}}\n")
         with django_assert_num_queries(19):
-            inventory.load(instance.region_id)
+            stocktaking.load(instance.region_id)
 
 
 def test_beside_an_earlier_inventory_only_what_changed_is_read(
@@ -125,18 +125,18 @@ def test_beside_an_earlier_inventory_only_what_changed_is_read(
         lambda: rule.delete(by=cast.SETUP),
         lambda: chat.delete(by=cast.SETUP),
     ]
-    stock = inventory.load(region.pk)
+    stock = stocktaking.load(region.pk)
     for step in steps:
         step()
-        stock = inventory.load(region.pk, stock)
-        assert stock == inventory.load(region.pk)
+        stock = stocktaking.load(region.pk, stock)
+        assert stock == stocktaking.load(region.pk)
     assert list(stock.rules) == []
 
 
 def test_an_unchanged_rule_is_taken_from_the_earlier_inventory(instance: Instance) -> None:
     cast.rule(cast.plugin(instance), cast.key_auth(cast.key(instance.region)))
-    before = inventory.load(instance.region_id)
-    after = inventory.load(instance.region_id, before)
+    before = stocktaking.load(instance.region_id)
+    after = stocktaking.load(instance.region_id, before)
     assert after.instances[0].rules[0] is before.instances[0].rules[0]
 
 
@@ -146,11 +146,11 @@ def test_while_nothing_can_be_published_no_key_taken_back_lets_anybody_in(instan
     plugin = cast.plugin(instance)
     cast.rule(plugin, cast.key_auth(a, b, c))
     sending = cast.rule(cast.plugin(instance, "transformer"), SENDING % "a")
-    before = inventory.load(region.pk)
+    before = stocktaking.load(region.pk)
     a.rotate(cast.value(), by=cast.SETUP)
     b.disable(by=cast.SETUP)
     cast.rule(plugin, cast.key_auth(a, cast.key(region, "d")))
-    found = inventory.with_consumers_of_now(before)
+    found = stocktaking.with_consumers_of_now(before)
     letting_in, sends = found.instances[0].rules
     assert letting_in.text == before.instances[0].rules[0].text
     assert [(name, use.versions) for name, use in letting_in.keys] == [("a", versions(a)), ("b", ()), ("c", ())]

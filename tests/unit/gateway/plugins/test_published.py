@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway import inventory
+from gateway import stocktaking
 from gateway.compile import Compiled, compile_region
 from gateway.compile.memo import Memo
 from gateway.models import Instance
@@ -22,7 +22,7 @@ def instance(region: Region) -> Instance:
 
 def compiled(instance: Instance) -> Compiled:
     values = {version.pk: Plaintext(f"value of {version.key_id} {version.number}") for version in KeyVersion.objects.all()}
-    return compile_region(inventory.load(instance.region_id), values, Memo())[instance.pk]
+    return compile_region(stocktaking.load(instance.region_id), values, Memo())[instance.pk]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -9,7 +9,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.api_key_auth.v3.api_key_auth_pb2 import ApiKeyAuth
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
-from gateway import inventory
+from gateway import stocktaking
 from gateway.attention import Attention
 from gateway.compile import Compiled, Memo, compile_region
 from gateway.compile.chains import filters_of
@@ -30,7 +30,7 @@ def instance(region: Any) -> Instance:
 
 
 def compiled(instance: Instance) -> Compiled:
-    stock = inventory.load(instance.region_id)
+    stock = stocktaking.load(instance.region_id)
     made = compile_region(stock, Resolver().resolve(_version_ids(stock)), Memo())[instance.pk]
     Snapshot.of(made.resources, b"key").check()
     return made
@@ -76,7 +76,7 @@ def test_what_cannot_be_served_is_shown_at_the_rule_that_has_it(instance: Instan
     """The place that compiling tells is the one that the reference stands at."""
     key = cast.key(instance.region, "t")
     cast.rule(cast.plugin(instance), f"consumers: [{{name: a, credentials: ['$ref{{{key.name}}}']}}]\nkeys: [apikey]\n")
-    made = compile_region(inventory.load(instance.region_id), {}, Memo())[instance.pk]
+    made = compile_region(stocktaking.load(instance.region_id), {}, Memo())[instance.pk]
     Problem.rewrite(instance.region_id, {(one.holder_kind, one.holder_id, one.path, one.reason) for one in made.problems})
     (shown,) = (one for one in Attention.of(instance.region, cast.SETUP).unserved if one.holder.kind == "plugin")
     assert (shown.key, shown.holder.path, shown.reason) == (key.audit_name, "consumers[0].credentials[0]", "unreadable")
