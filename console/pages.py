@@ -91,6 +91,7 @@ _NAVIGATION: tuple[tuple[Promise, tuple[_Place, ...]], ...] = (
             _Place(_("Instance"), "server", "instance-list", "instance.view"),
             _Place(_("Consumers"), "users-round", "consumer-list", "consumer.view"),
             _Place(_("Key"), "key-round", "key-list", "key.view"),
+            _Place(_("Plug-in"), "puzzle", "custom-plugin-list", "plugin.view"),
         ),
     ),
     (_("Observe"), (_Place(_("Audit log"), "scroll-text", "audit-list", "audit.view", in_region=False),)),

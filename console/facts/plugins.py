@@ -118,6 +118,22 @@ def entry(instance: Instance, name: str) -> Entry:
     return Entry(custom.official if custom else CATALOGUE[name], installed, custom is not None)
 
 
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Where a custom plug-in is in use."""
+
+    plugin: Plugin
+    rules: int
+    enabled: int
+
+
+def installations(plugin: CustomPlugin) -> list[Installed]:
+    """By instance. Two queries."""
+    numbers = plugin.installed.values_list("pk").annotate(every=Count("rules"), on=Count("rules", filter=Q(rules__enabled=True)))
+    counted = {pk: (every, enabled) for pk, every, enabled in numbers.order_by()}
+    return [Installed(one, *counted.get(one.pk, (0, 0))) for one in plugin.installed.select_related("instance").order_by("instance__name")]
+
+
 # ── Rules ──
 
 

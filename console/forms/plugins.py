@@ -1,4 +1,4 @@
-"""Plug-ins of an instance, and the texts of their rules."""
+"""Custom plug-ins, and the texts of rules."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,19 +7,23 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import DeedForm
-from gateway.models import Rule
+from console.facts.plugins import PHASES
+from console.forms.base import DeedForm, DescriptionField
+from gateway.models import CustomPlugin, Rule
 from gateway.plugins.base import Official
 from gateway.plugins.document import Fault, normal
 from gateway.plugins.withhold import withhold
 
 REVIEW, SAVE, EDIT = "review", "save", "edit"
+VERSION = ("description", "phase", "priority", "source", "schema")
 
 
-class YamlField(forms.Field):
-    """The text as it will be stored. What is wrong with it, an invisible character too, is told with its line by the rule."""
+class CodeField(forms.Field):
+    """The text as it will be stored. What is wrong with it, an invisible character too, is told by the verb."""
 
-    widget = forms.Textarea(attrs={"rows": 16, "spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "wrap": "off"})
+    def __init__(self, *, rows: int = 16, **kwargs: Any) -> None:
+        quiet = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "wrap": "off"}
+        super().__init__(widget=forms.Textarea(attrs={"rows": rows} | quiet), required=False, **kwargs)
 
     def to_python(self, value: Any) -> str:
         return normal(value or "")
@@ -28,7 +32,7 @@ class YamlField(forms.Field):
 class WriteRule(DeedForm):
     """Two steps: what was typed is shown as changes first, and saved by the second post. `step` says which was pressed."""
 
-    text = YamlField(label=_("Configuration"), required=False)
+    text = CodeField(label=_("Configuration"))
     enabled = forms.BooleanField(
         label=_("Enable this rule"), required=False, help_text=_("While it is disabled it does nothing, and keeps its references.")
     )
@@ -59,3 +63,77 @@ class WriteRule(DeedForm):
         shown = withhold(self.official, self.typed)
         self.withheld = shown.lines
         self._fill_in("text", shown.text)
+
+
+class CustomPluginForm(DeedForm):
+    """A version of a custom plug-in."""
+
+    description = DescriptionField()
+    phase = forms.ChoiceField(
+        label=_("Phase"),
+        choices=list(PHASES.items()),
+        initial="default",
+        help_text=_("Phases run in this order, for every request."),
+    )
+    priority = forms.IntegerField(
+        label=_("Priority"),
+        initial=100,
+        help_text=_("From 0 to 1000. Within a phase the bigger runs first."),
+        error_messages={"required": _("Enter a whole number from 0 to 1000."), "invalid": _("Enter a whole number from 0 to 1000.")},
+    )
+    source = CodeField(
+        label=_("Script"),
+        help_text=_(
+            "Lua that defines envoy_on_request(handle, config), envoy_on_response(handle, config), or both. No credential belongs in it."
+        ),
+    )
+    schema = CodeField(
+        label=_("Schema"),
+        rows=10,
+        help_text=_("JSON Schema of what a rule may say. A field of type “string” with “x-secret”: true takes $ref{name}."),
+    )
+
+    def version(self) -> dict[str, Any]:
+        """As the verbs take it."""
+        return {name: self.cleaned_data[name] for name in VERSION}
+
+
+class CreateCustomPlugin(CustomPluginForm):
+    name = forms.CharField(
+        label=_("Name"),
+        strip=False,
+        max_length=200,
+        help_text=_("Lower-case letters, digits, hyphens and underscores. It cannot be changed later."),
+        error_messages={"required": _("Enter a name.")},
+    )
+    field_order = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.update(source=SOURCE, schema=SCHEMA)
+
+
+class EditCustomPlugin(CustomPluginForm):
+    def __init__(self, *args: Any, plugin: CustomPlugin, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.update({name: getattr(plugin, name) for name in VERSION}, lock_version=plugin.lock_version)
+
+
+SOURCE = """\
+function envoy_on_request(handle, config)
+  handle:headers():add("x-token", config.token)
+end
+"""
+SCHEMA = """\
+{
+  "type": "object",
+  "required": ["token"],
+  "properties": {
+    "token": {
+      "type": "string",
+      "x-secret": true,
+      "description": "Sent to the back end in x-token."
+    }
+  }
+}
+"""

@@ -1,11 +1,12 @@
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.base import Noun, check_description, check_name, refuse
+from gateway.models.base import Noun, check_description, check_name, refuse, searched
 from gateway.plugins import CATALOGUE
 from gateway.plugins.base import PHASES, Official
 from gateway.plugins.custom import official, problem_with_schema
@@ -20,6 +21,15 @@ PRIORITIES = range(1001)
 
 
 class CustomPluginQuerySet(models.QuerySet["CustomPlugin"]):
+    def matching(self, typed: str) -> Self:
+        """Whose name or description holds these characters, whatever their case."""
+        typed = searched(typed)
+        return self.filter(Q(name__icontains=typed) | Q(description__icontains=typed)) if typed else self.all()
+
+    def with_installations(self) -> Self:
+        """Each with the number of instances that have it, as `instances`."""
+        return self.annotate(instances=Count("installed"))
+
     def find(self, name: str) -> "CustomPlugin":
         if (plugin := self.filter(name=name).first()) is None:
             raise NotFound()

@@ -59,6 +59,7 @@ def problem_with_schema(text: str) -> str:
         return str(_("The schema is longer than %(limit)d KiB.") % {"limit": SCHEMA_LIMIT // 1024})
     try:
         declared = json.loads(text)
+        json.dumps(declared, ensure_ascii=False).encode()  # half of a character, written as an escape, can be shown nowhere
     except (ValueError, RecursionError):
         return str(_("This is not JSON. A schema looks like this: %(example)s") % {"example": EXAMPLE})
     if problem := schemas.problem_with(declared):

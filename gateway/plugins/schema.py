@@ -179,6 +179,12 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= 1000
 
 
+def _is_simple(value: Any) -> bool:
+    """What a page can show in a line."""
+    simple = value if isinstance(value, list) else [value]
+    return len(simple) <= 100 and all(isinstance(one, str | int | float | bool | None) for one in simple)
+
+
 _SHAPES: dict[str, Callable[[Any], bool]] = {
     "type": lambda value: isinstance(value, str) and value in TYPES,
     "enum": lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, str | int | float | bool) for one in value),
@@ -190,4 +196,5 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("minItems", "maxItems", "minLength", "maxLength"), _is_count),
     **dict.fromkeys(("minimum", "maximum"), _is_number),
     **dict.fromkeys(("title", "description"), _is_text),
+    "default": _is_simple,
 }

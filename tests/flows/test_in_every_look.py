@@ -24,6 +24,8 @@ def instance(visit: Visit) -> Instance:
     chat.authorize([acme.name], by=cast.SETUP)
     cast.key(region, "caller")
     Node.join(instance, "local", "127.0.0.1", 8080, by=cast.SETUP)
+    cast.custom_plugin(region, "stamp", description="Adds a token")
+    cast.rule(cast.plugin(instance, "stamp"), "token: $ref{second}\n")
     cast.rule(cast.plugin(instance), "credentials:\n- $ref{caller}\nkeys:\n- apikey\n- x-api-key\n")
     return instance
 
@@ -35,7 +37,8 @@ def test_the_lists_and_the_pages(visit: Visit, instance: Instance) -> None:
         "/local/instances/", base, f"{base}nodes/", f"{base}services/", f"{base}services/?q=nothing", f"{base}services/chat/",
         f"{base}services/own/", f"{base}services/new/", f"{base}plugins/", f"{base}plugins/key-auth/",
         f"{base}plugins/key-auth/rules/instance/",
-        f"{base}plugins/key-auth/rules/instance/edit/",
+        f"{base}plugins/key-auth/rules/instance/edit/", "/local/plugins/", "/local/plugins/new/", "/local/plugins/stamp/",
+        "/local/plugins/stamp/edit/",
         "/local/consumers/", "/local/consumers/?q=nothing", "/local/consumers/acme/", "/local/consumers/asleep/", "/local/consumers/new/",
     ):  # fmt: skip
         page.goto(path)
@@ -49,6 +52,7 @@ def test_the_panels(visit: Visit, instance: Instance) -> None:
         f"{base}services/": [f"{base}services/new/"],
         f"{base}nodes/": [f"{base}nodes/local/remove/"],
         f"{base}services/chat/": [f"{base}services/chat/{deed}/" for deed in ("edit", "open", "authorize", "revoke/acme", "delete")],
+        "/local/plugins/stamp/": ["/local/plugins/stamp/delete/"],
         "/local/consumers/": ["/local/consumers/new/"],
         "/local/consumers/acme/": [f"/local/consumers/acme/{deed}/" for deed in ("edit", "disable", "delete")],
         "/local/consumers/asleep/": [f"/local/consumers/asleep/{deed}/" for deed in ("enable", "credentials/0/rotate", "credentials/new")],

@@ -29,7 +29,7 @@ FIELDS = [
     "version", "supplier", "protocol", "address", "source", "value_0", "value_1", "value_999", "key_0", "key_1", "key_20", "add_row",
     "remove_row", "row", "kind", "consumers", "q", "search",
     "show", "sort", "before", "after", "versions", "page", "since", "until", "actor", "action", "object", "outcome", "region",
-    "about", "theme", "next", "login", "password", "text", "step", "at", "for",
+    "about", "theme", "next", "login", "password", "text", "step", "at", "for", "schema", "phase", "priority",
     "kms_instance", "master_key", "csrfmiddlewaretoken", "gateway", "v", "__proto__", "id", "",
 ]  # fmt: skip
 USED = "5f0c1e4e-0000-4000-8000-00000000a5ed"  # a token that stands for a deed already
@@ -49,6 +49,10 @@ PAIRS = [  # what chance seldom puts together: a field, and what is worst for it
     ("text", "a: &a [b, b]\nc: [*a, *a]\n"), ("text", "a: " + "[" * 30_000), ("text", "$ref{" * 12_000),
     ("text", "a: !!python/name:os.system"),
     ("text", "a\0b"), ("text", "x" * 66_000), ("at", "a" * 5000), ("at", "9" * 5000), ("at", "²"), ("for", "__class__"), ("step", "²"),
+    ("schema", '{"type": "object", "description": "\\ud800"}'), ("schema", "[" * 16_000),
+    ("schema", '{"type": "object", "properties": []}'),
+    ("schema", '{"type": "object", "properties": {"a": {"default": ' + "[" * 900 + "]" * 900 + "}}}"), ("priority", "9" * 5000),
+    ("schema", '{"type": "object", "properties": {"a": {"type": "object", "properties": {"\\ud800": {}}}}}'), ("source", "\x00"),
     ("kms_instance", "9" * 30), ("master_key", "٣"), ("description", "\ufffe" * 500), ("value", "\u0085" * 20), ("confirm", "\u2028"),
 ]  # fmt: skip
 BROKEN_QUERIES = [

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from gateway.models import Consumer, McpService, Service
+from gateway.models import Consumer, CustomPlugin, McpService, Service
 from secrets_app.models import Key
+from tests import cast
 from tests.security.world import World
 
 ANYBODY = "anybody"
@@ -74,6 +75,8 @@ def _says(**fields: str) -> Body:
 
 _CONSUMER = {"authentication": "api_key", "source_kind": "bearer", "header": "x-api-key", "parameter": "api_key", "description": "posted"}
 _SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://llm.example.com/v1", "generation": "custom"}
+
+_SCRIPT = {"description": "posted", "phase": "statistics", "priority": "7", "source": cast.SCRIPT, "schema": cast.SCHEMA}
 
 _MCP = {"address": "https://tools.example.com", "transport": "streamable-http", "path": "/mcp"}
 
@@ -196,6 +199,17 @@ ROWS: dict[str, Row] = {
     "mcp-require-authentication": Row(WIRING, _service("open-tools"), _says(), "mcp.require_authentication"),
     "mcp-authorize": Row(WIRING, _service("tools"), _says(consumers="newcomer"), "mcp.authorize"),
     "mcp-revoke": Row(WIRING, _service("tools", consumer="acme"), _says(), "mcp.revoke"),
+    #
+    "custom-plugin-list": Row(NOUNS, _region),
+    "custom-plugin-detail": Row(NOUNS, _named("stamp")),
+    "custom-plugin-create": Row(WIRING, _region, _says(name="posted", **_SCRIPT), "custom_plugin.create"),
+    "custom-plugin-edit": Row(
+        WIRING,
+        _named("stamp"),
+        lambda world: {"lock_version": world.lock(CustomPlugin, "stamp"), **_SCRIPT} | _once(),
+        "custom_plugin.edit",
+    ),
+    "custom-plugin-delete": Row(WIRING, _named("stamp"), _says(confirm="stamp"), "custom_plugin.delete"),
     #
     "plugin-list": Row(NOUNS, _in_gateway),
     "plugin-detail": Row(NOUNS, _service("key-auth")),

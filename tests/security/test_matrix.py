@@ -83,7 +83,9 @@ def permission(name: str) -> str:
 
 
 IN_A_REGION = [
-    name for name in ROWS if name.startswith(("overview", "key-", "consumer-", "instance-", "node-", "service-", "plugin-", "rule-"))
+    name
+    for name in ROWS
+    if name.startswith(("overview", "key-", "consumer-", "instance-", "node-", "service-", "plugin-", "rule-", "custom-"))
 ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.db import connection
 
-from gateway.models import Consumer, Instance, NewCredential, Node, Rule, Service
+from gateway.models import Consumer, CustomPlugin, Instance, NewCredential, Node, Rule, Service
 from secrets_app.models import Key, Region
 from tests import cast
 
@@ -53,11 +53,13 @@ class World:
         cast.rule(edge, cast.key_auth(cast.key(region, "edge")))
         cast.rule(edge, cast.key_auth(cast.key(region, "edge2")))
         cast.rule(edge, "allow: []\n", chat, enabled=False)
+        cast.custom_plugin(region, "stamp")
+        cast.custom_plugin(abroad, "foreign")
         chat.authorize(["acme"], by=cast.SETUP)
         tools.authorize(["acme"], by=cast.SETUP)
         return cls(region, abroad, gateway, empty, foreign)
 
-    def lock(self, kind: type[Key] | type[Consumer] | type[Service], name: str) -> str:
+    def lock(self, kind: type[Key] | type[Consumer] | type[CustomPlugin] | type[Service], name: str) -> str:
         """The version that an edit form of it carries."""
         return str(kind._default_manager.get(name=name, **self._in_region(kind)).lock_version)
 
