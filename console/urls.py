@@ -9,6 +9,7 @@ from console.views import (
     consumers,
     credentials,
     custom_plugins,
+    grants,
     health,
     instances,
     keys,
@@ -32,6 +33,10 @@ class KeyName(StringConverter):
     regex = "[A-Za-z0-9_]{1,64}"
 
 
+class ServiceSource(StringConverter):
+    regex = "ai|agent"
+
+
 class McpName(StringConverter):
     regex = "[a-z0-9][a-z0-9.-]{0,63}"
 
@@ -46,6 +51,7 @@ class RulePlace(StringConverter):
     regex = "instance|services/[a-z0-9][a-z0-9_-]{0,62}|mcp/[a-z0-9][a-z0-9.-]{0,63}"
 
 
+register_converter(ServiceSource, "source")
 register_converter(McpName, "mcp")
 register_converter(NodeName, "node")
 register_converter(RulePlace, "place")
@@ -80,6 +86,8 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("consumers/<slug:name>/disable/", consumers.disable, name="consumer-disable"),
     path("consumers/<slug:name>/enable/", consumers.enable, name="consumer-enable"),
     path("consumers/<slug:name>/delete/", consumers.delete, name="consumer-delete"),
+    path("consumers/<slug:name>/authorize/mcp/", grants.authorize_mcp, name="consumer-authorize-mcp"),
+    path("consumers/<slug:name>/authorize/<source:kind>/", grants.authorize, name="consumer-authorize"),
     path("consumers/<slug:name>/credentials/new/", credentials.add, name="consumer-add-credential"),
     path("consumers/<slug:name>/credentials/<int:number>/edit/", credentials.edit, name="consumer-edit-credential"),
     path("consumers/<slug:name>/credentials/<int:number>/rotate/", credentials.rotate, name="consumer-rotate"),

@@ -5,17 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from django.db.models import Count
+from django.db.models import Case, Count, When
 
 from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.holders import senders_of
 from gateway.models import Authorization, Consumer, Credential, Node, Problem, Service
-from gateway.models.service import MCP
+from gateway.models.service import AGENT, AI
 from gateway.sources import Source
 from secrets_app.models import Key, KeyVersion, Reference
-
-SERVICES_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,6 @@ class Facts:
     credentials: tuple[Presented, ...]
     effect: Effect
     down: bool  # the control plane: nothing is on its way
-    services: tuple[Service, ...]  # the first SERVICES_SHOWN by name
     service_count: int
     elsewhere: tuple[tuple[Source, list[str]], ...]
     call: Call | None
@@ -97,16 +94,13 @@ class Facts:
     def of(cls, consumer: Consumer, host: str) -> Self:
         """Twelve queries at most."""
         delivery, found = Delivery.of(consumer.region), held([consumer])[consumer.pk]
-        authorized = Service.objects.filter(authorizations__consumer=consumer).exclude(kind=MCP)
-        services = tuple(authorized.select_related("instance").order_by("name", "pk")[:SERVICES_SHOWN])
         return cls(
             credentials=tuple(_presented(consumer, found, delivery)),
             effect=_effect(consumer, (one.key for one in found), delivery),
             down=not delivery.control_plane_up,
-            services=services,
-            service_count=authorized.count(),
+            service_count=consumer.authorizations.count(),
             elsewhere=tuple(consumer.other_sources()),
-            call=_call(services, consumer.sources[0], delivery, host),
+            call=_call(consumer, delivery, host),
         )
 
     @property
@@ -140,8 +134,10 @@ def _effect(consumer: Consumer, keys: Iterable[Key], delivery: Delivery) -> Effe
     return delivery.effect(max([consumer.changed_seq, *(key.changed_seq for key in keys)]))
 
 
-def _call(services: Sequence[Service], source: Source, delivery: Delivery, host: str) -> Call | None:
-    """Of a service that a node serves, where there is one."""
+def _call(consumer: Consumer, delivery: Delivery, host: str) -> Call | None:
+    """Of a service that a node serves, where there is one; of a model before an agent or tools."""
     nodes: dict[object, Node] = {pk: nodes[0] for pk, nodes in delivery.by_instance.items()}
-    service = next((one for one in services if one.instance_id in nodes), services[0] if services else None)
-    return call(service, nodes.get(service.instance_id), host, source) if service else None
+    served = Case(When(instance__in=list(nodes), then=0), default=1)
+    kind = Case(When(kind=AI, then=0), When(kind=AGENT, then=1), default=2)
+    service = Service.objects.filter(authorizations__consumer=consumer).select_related("instance").order_by(served, kind, "name").first()
+    return call(service, nodes.get(service.instance_id), host, consumer.sources[0]) if service else None

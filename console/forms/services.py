@@ -1,4 +1,4 @@
-"""Creating an AI service, editing it, and choosing who may call a service."""
+"""Creating an AI service, and editing it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,22 +8,18 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms import BoundField
 from django.http import QueryDict
-from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from console.forms.base import DeedForm, Entered
+from console.forms.base import Entered
 from console.forms.branches import Branches
 from console.forms.keyed import KEY, ROW, VALUE, Address, KeyedForm, NewService, key_field, posted_rows
 from gateway.models import AiService, Instance, NewKeys
 from gateway.models.ai_service import NO_KEY
-from gateway.models.consumer import ConsumerQuerySet
 from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.service import KEYS_A_SERVICE
 from gateway.providers import NATIVE, OPENAI, SUPPLIERS
 
 PROTOCOLS = ((OPENAI, "OpenAI/v1"), (NATIVE, _("The supplier's own")))
-AT_ONCE = 200  # consumers authorized by one post
-TOO_MANY = format_lazy(_("Authorize at most {limit} at once."), limit=AT_ONCE)
 
 
 class ServiceForm(KeyedForm):
@@ -191,48 +187,6 @@ class EditService(ServiceForm):
             return keys
         kept = list(keys.key_names) == self.was_keys if keys.generation == REFERENCE else not keys.values
         return None if kept else keys
-
-
-class AuthorizeConsumers(DeedForm):
-    """Consumers by name: ticked in the list, or typed. The field is the search as well: what is left in it counts only where it is
-    a name, or where nothing is ticked."""
-
-    q = forms.CharField(
-        label=_("Consumers"),
-        required=False,
-        strip=False,
-        max_length=AT_ONCE * 64,
-        error_messages={"max_length": TOO_MANY},
-        help_text=_("Search and tick, or type names with spaces between them."),
-    )
-
-    @property
-    def ticked(self) -> list[str]:
-        return (
-            [name.replace("\0", "") for name in dict.fromkeys(self.data.getlist("consumers"))] if isinstance(self.data, QueryDict) else []
-        )
-
-    @property
-    def typed(self) -> str:
-        return str(self["q"].value() or "").strip()
-
-    def clean(self) -> dict[str, Any]:
-        if "q" not in self.errors and len({*self.ticked, *self._typed_names()}) > AT_ONCE:
-            self.add_error("q", ValidationError(TOO_MANY))
-        return self.cleaned_data
-
-    def names(self, consumers: ConsumerQuerySet) -> list[str]:
-        """Of the consumers that may be authorized. One query where something is both ticked and typed."""
-        typed = self._typed_names()
-        if self.ticked and typed:
-            typed = list(consumers.filter(name__in=typed).values_list("name", flat=True))
-        return list(dict.fromkeys([*self.ticked, *typed]))
-
-    def _typed_names(self) -> list[str]:
-        return [name for name in re.split(r"[\s,]+", self.typed) if name]
-
-    def place(self, field: str) -> str | None:
-        return "q" if field == "consumers" else super().place(field)
 
 
 def _owner(address: str) -> str:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as now
 
 from console.facts.services import shared_keys
 from console.forms.confirm import Confirm, TypedName
-from console.forms.services import AuthorizeConsumers
+from console.forms.picks import AuthorizeConsumers
 from console.pages import page, see_other
 from console.requests import ConsoleRequest, posted
 from gateway.models import Consumer, Service
@@ -53,11 +53,12 @@ def authorize_consumers(request: ConsoleRequest, service: Service) -> HttpRespon
 
 def revoke_authorization(request: ConsoleRequest, service: Service, consumer: str) -> HttpResponse:
     who = Consumer.visible_to(request.actor, request.region).find(consumer)
+    back = _at_consumer(who, service) if request.GET.get("from") == "consumer" else address_of(service)
     form = Confirm(posted(request))
     if form.is_valid() and form.did(lambda: service.revoke(who, by=request.actor)):
         notice = now("%(consumer)s may no longer call %(service)s.") % {"consumer": who.name, "service": service.name}
-        return see_other(request, address_of(service), notice=notice)
-    context = {"submit": now("Revoke"), "danger": True, "consumer": who} | _question(service, form)
+        return see_other(request, back, notice=notice)
+    context = _question(service, form) | {"submit": now("Revoke"), "danger": True, "consumer": who, "back": back}
     return page(request, "services/revoke.html", context, status=form.status)
 
 
@@ -73,6 +74,12 @@ def address_of(service: Service, page: str = "detail") -> str:
     """Of a page of the service, or of the list it stands in."""
     place = {"region": service.instance.region.name, "ref": service.instance.ref}
     return reverse(f"{service.stem}-{page}", kwargs=place if page == "list" else place | {"name": service.name})
+
+
+def _at_consumer(consumer: Consumer, service: Service) -> str:
+    """The part of the consumer's page that lists services of this kind."""
+    page = reverse("consumer-detail", kwargs={"region": consumer.region.name, "name": consumer.name})
+    return f"{page}?show={service.kind}#authorization"
 
 
 def _question(service: Service, form: Confirm | TypedName) -> dict[str, Any]:

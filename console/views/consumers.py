@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.consumers import Facts, rows
+from console.facts.grants import KINDS, Grants
 from console.forms.confirm import Confirm, TypedName
 from console.forms.consumers import CreateConsumer, EditConsumer
 from console.middleware import allows
@@ -15,6 +16,7 @@ from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
 from console.views.credentials import bound, repeated, saved, summary
+from console.views.grants import authorize_address
 from gateway.delivery import Delivery
 from gateway.models import Consumer
 from gateway.models.credential import REFERENCE, SYSTEM
@@ -40,9 +42,19 @@ def list_(request: ConsoleRequest) -> HttpResponse:
 @allows("consumer.view")
 def detail(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
-    facts = Facts.of(consumer, request.get_host().rsplit(":", 1)[0])
-    crumbs = [(now("Consumers"), _to(request, "consumer-list")), (consumer.name, "")]
-    return page(request, "consumers/detail.html", {"consumer": consumer, "facts": facts, "crumbs": crumbs})
+    instance = request.GET.get("instance", "")
+    listing = Listing(request.GET, {"name": ["name", "id"]}, KINDS, keep=["instance"])
+    grants = Grants.of(consumer, request.actor, listing, instance)
+    context = {
+        "consumer": consumer,
+        "facts": Facts.of(consumer, request.get_host().rsplit(":", 1)[0]),
+        "grants": grants,
+        "authorize_url": authorize_address(consumer, grants.kind, instance),
+        "listing": listing,
+        "cut": listing.cut(grants.services(consumer, listing.q)),
+        "crumbs": [(now("Consumers"), _to(request, "consumer-list")), (consumer.name, "")],
+    }
+    return page(request, "consumers/detail.html", context)
 
 
 @allows("consumer.create")

@@ -227,7 +227,7 @@ class Service(Noun):
                 text = _("No consumer is named “%(name)s” in this region.") % {"name": unknown[0][:63]}
                 raise Invalid({"consumers": [str(text)]})
             if already := self.consumers.filter(name__in=names).values_list("name", flat=True).first():
-                raise Conflict(_("%(name)s is authorized on this service already.") % {"name": already})
+                raise Conflict(_("%(name)s is authorized on %(service)s already.") % {"name": already, "service": self.name})
             Authorization.objects.bulk_create(Authorization(service=self, consumer=found[name]) for name in names)
             entry.stamp(self)
             entry.facts = {"instance": self.instance.ref, "consumers": names}
@@ -237,7 +237,7 @@ class Service(Noun):
             self._lock()
             gone, _rows = Authorization.objects.filter(service=self, consumer=consumer).delete()
             if not gone:
-                raise Conflict(_("%(name)s is not authorized on this service.") % {"name": consumer.name})
+                raise Conflict(_("%(name)s is not authorized on %(service)s.") % {"name": consumer.name, "service": self.name})
             entry.stamp(self)
             entry.facts = {"instance": self.instance.ref, "consumers": [consumer.name]}
 

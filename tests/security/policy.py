@@ -142,6 +142,15 @@ ROWS: dict[str, Row] = {
     ),
     "consumer-rotate": Row(WIRING, _credential("own"), _says(value="another value that was posted", overlap="24"), "consumer.rotate"),
     "consumer-remove-credential": Row(WIRING, _credential("twofold"), _says(), "consumer.remove_credential"),
+    "consumer-authorize": Row(
+        WIRING,
+        lambda world: _region(world) | {"name": "newcomer", "kind": "ai"},
+        lambda world: {"instance": world.gateway.ref, "services": "chat"} | _once(),
+        "service.authorize",
+    ),
+    "consumer-authorize-mcp": Row(
+        WIRING, _named("newcomer"), lambda world: {"instance": world.gateway.ref, "services": "tools"} | _once(), "mcp.authorize"
+    ),
     "consumer-disable": Row(WIRING, _named("own"), _says(), "consumer.disable"),
     "consumer-enable": Row(WIRING, _named("asleep"), _says(), "consumer.enable"),
     "consumer-delete": Row(WIRING, _named("own"), _says(confirm="own"), "consumer.delete"),

@@ -226,7 +226,7 @@ def test_half_a_name_left_in_the_search_is_no_name_when_something_is_ticked(chat
         ({"q": "ac"}, 422, "No consumer is named “ac”"),
         ({"q": "foreign"}, 422, "No consumer is named “foreign”"),
         ({"consumers": ["acme", "nobody"]}, 422, "No consumer is named “nobody”"),
-        ({"consumers": ["there"]}, 409, "there is authorized on this service already"),
+        ({"consumers": ["there"]}, 409, "there is authorized on chat already"),
         ({"consumers": [f"c{n}" for n in range(201)]}, 422, "at most 200 at once"),
         ({"q": " ".join(f"c{n}" for n in range(201))}, 422, "at most 200 at once"),
         ({"consumers": [f"c{n}" for n in range(101)], "q": " ".join(f"d{n}" for n in range(101))}, 422, "at most 200 at once"),
