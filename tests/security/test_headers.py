@@ -56,11 +56,11 @@ HTMX = {"HX-Request": "true", "HX-Target": "panel"}
 
 
 # "{" stands for an id that a template makes; the others are every element that a page of ours lets htmx fill.
-TARGETS = {
-    target.partition("{")[0]
-    for file in (settings.BASE_DIR / "templates").rglob("*.html")
-    for target in re.findall(r'hx-target="#?([^"]+)"', file.read_text())
-} | {"sheet", "x", ""}
+TEXTS = [file.read_text() for file in (settings.BASE_DIR / "templates").rglob("*.html")]
+SEARCHED = {f"{noun}-list" for text in TEXTS for noun in re.findall(r'components/_search.html" with noun="([a-z]+)"', text)}
+TARGETS = (
+    {target.partition("{")[0] for text in TEXTS for target in re.findall(r'hx-target="#?([^"]+)"', text)} | SEARCHED | {"sheet", "x", ""}
+)
 
 
 @pytest.mark.parametrize("name", ROWS)
