@@ -58,6 +58,7 @@ ACTIONS: dict[str, Action] = {
     "key.enable": _row(_("enabled key"), KEY_MANAGER, publishes=True, facts="holders"),
     "key.delete": _row(_("deleted key"), KEY_MANAGER, facts="versions holders"),
     "key.bind": _row(_("bound key"), OPERATOR),
+    "key.move": _row(_("moved every reference of key"), OPERATOR, publishes=True, facts="to holders merged rules moved"),
     #
     "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
     "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="generation source key enabled trimmed " + _JWT),

@@ -28,6 +28,8 @@ def field_of(region: Region, holder: Holder, actor: Actor) -> str:
 
 def _of_consumer(region: Region, holder: Holder, edits: bool) -> str:
     number = re.sub(r"\D", "", holder.path)
+    if not number:  # what tokens are signed with, which is no key of the region
+        return to("consumer-detail", region, name=holder.name)
     if edits:
         return to("consumer-edit-credential", region, name=holder.name, number=number) + "#id_key"
     return to("consumer-detail", region, name=holder.name) + f"#credential-{number}"

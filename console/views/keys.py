@@ -2,10 +2,9 @@
 
 import re
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
@@ -20,7 +19,6 @@ from console.pages import page, see_other, wants_part
 from console.paging import Listing
 from console.requests import ConsoleRequest
 from gateway.delivery import Delivery
-from gateway.models import Instance
 from gateway.uses import Census
 from secrets_app.errors import AlreadyDone, KeyInUse
 from secrets_app.models import Key
@@ -28,9 +26,7 @@ from secrets_app.models.finding import KeyQuerySet
 from secrets_app.models.refusals import record_refusal
 
 SORTS = {"name": ["name_folded"], "referenced": ["-reference_count", "name_folded"], "rotated": ["-rotated_at", "name_folded"]}
-INSTANCES = 50  # offered to choose from
 INBOUND, OUTBOUND = "inbound", "outbound"  # what a key is chosen for
-SEARCHABLE = 10  # holders; more are searched
 FILTERS = {"referenced": KeyQuerySet.referenced, "unused": KeyQuerySet.unused, "disabled": KeyQuerySet.disabled}
 
 
@@ -92,37 +88,6 @@ def detail(request: ConsoleRequest, name: str) -> HttpResponse:
     facts = Facts.of(key, request.actor, all_versions=request.GET.get("versions") == "all")
     context = {"key": key, "facts": facts, "crumbs": [(now("Key"), _to(request, "key-list")), (key.name, "")]}
     return page(request, "keys/detail.html", context, status=286 if wants_part(request) and not facts.moving else 200)
-
-
-@allows("key.view")
-def references(request: ConsoleRequest, name: str) -> HttpResponse:
-    key = _find(request, name)
-    census = Census.of(key)
-    typed = request.GET.get("q", "").strip()[:64]
-    groups = Places(key, Delivery.of(request.region), request.actor).groups(census, typed=typed, address=request.GET)
-    context = {
-        "key": key,
-        "census": census,
-        "groups": groups,
-        "found": sum(group.total for group in groups),
-        "typed": typed,
-        "searchable": census.total > SEARCHABLE,
-        "back": _to(request, "key-detail", name),
-        "size": "narrow",
-    }
-    return page(request, "keys/references.html", context)
-
-
-@allows("service.create")
-def use(request: ConsoleRequest, name: str) -> HttpResponse:
-    """On the way to a service that refers to this key: on which instance. Where there is one, that is no question."""
-    key = _find(request, name)
-    instances = Instance.visible_to(request.actor, request.region).taking_references().order_by("name")[: INSTANCES + 1]
-    doors = [(instance, _service_form(request, instance, key)) for instance in instances]
-    if len(doors) == 1:
-        return redirect(doors[0][1])
-    context = {"key": key, "doors": doors[:INSTANCES], "more": len(doors) > INSTANCES, "back": _to(request, "key-detail", key.name)}
-    return page(request, "keys/use.html", context | {"size": "narrow"})
 
 
 @allows("key.edit")
@@ -264,11 +229,6 @@ def _repeated(request: ConsoleRequest, done: AlreadyDone, *, generated: bool) ->
     if not generated:
         return see_other(request, back, notice=REPEATED, tone="info")
     return page(request, "keys/repeated.html", {"name": done.name, "back": back, "size": "decision"}, status=done.status)
-
-
-def _service_form(request: ConsoleRequest, instance: Instance, key: Key) -> str:
-    address = reverse("service-create", kwargs={"region": request.region.name, "ref": instance.ref})
-    return f"{address}?{urlencode({'key': key.name})}"
 
 
 def _to(request: ConsoleRequest, url_name: str, name: str | None = None) -> str:

@@ -20,7 +20,7 @@ from gateway.plugins.review import Mention, Review, RuleRefused, review
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound, StaleEdit
 from secrets_app.models import Planned, Reference, deed
-from secrets_app.models.binding import Place, Unusable, refer
+from secrets_app.models.binding import Place, Unusable, refer, refusals
 
 REVISIONS_KEPT = 50
 
@@ -77,6 +77,16 @@ class Rule(Noun):
         level, instance = SERVICE if service else INSTANCE, plugin.instance
         ours = {settings.WEB_PORT, settings.XDS_PORT, *Node.listen_ports()}
         return review(plugin.official, text, level, instance.region, instance.version, ours, by=by)
+
+    def refusal_of(self, text: str, *, by: Actor) -> str:
+        """Why this text could not take the place of the one that is there; empty when it could."""
+        seen = type(self).review(self.plugin, self.service, text, by=by)
+        if not seen.passes:
+            return str(seen.faults[0])
+        there = set(self.references.values_list("key", flat=True))
+        new = {mention.key.pk: mention.key for mention in seen.mentions if mention.key and mention.key.pk not in there}
+        inbound = {mention.key.pk for mention in seen.mentions if mention.key and mention.inbound}
+        return next(iter(refusals(new.values(), inbound, self._realm).values()), "")
 
     @classmethod
     def write(

@@ -4,6 +4,7 @@ Entries form a SHA-256 chain (secrets_app/chain.py). The one head row is locked 
 fork. The log is also the outbox: the control plane follows `seq` and acts on entries that publish.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, ClassVar, Never, Protocol
 from uuid import UUID
@@ -148,7 +149,15 @@ class Draft:
         entry.hash = entry.digest()
         entry.save()
         AuditHead.objects.filter(pk=1).update(seq=entry.seq, hash=entry.hash)
-        for row in self._stamped:
-            type(row)._default_manager.filter(pk=row.pk).update(changed_seq=entry.seq)
-            row.changed_seq = entry.seq  # type: ignore[attr-defined]
+        self._mark_stamped(entry.seq)
         return entry
+
+    def _mark_stamped(self, seq: int) -> None:
+        """One query for each kind of row, up to 500 of them."""
+        of_class: dict[type[models.Model], list[Any]] = defaultdict(list)
+        for row in self._stamped:
+            of_class[type(row)].append(row.pk)
+            row.changed_seq = seq  # type: ignore[attr-defined]
+        for model, ids in of_class.items():
+            for start in range(0, len(ids), 500):
+                model._default_manager.filter(pk__in=ids[start : start + 500]).update(changed_seq=seq)

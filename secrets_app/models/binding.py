@@ -52,7 +52,7 @@ def refer(holder_kind: str, holder_id: int, places: Collection[Place], *, realm:
     keys = {key.pk: key for key in locked(Key.objects.filter(pk__in=before | after).order_by("pk"))}
     bound, released = after - before, before - after
     inbound = {place.key_id for place in places if place.inbound}
-    if refused := _refused([keys[pk] for pk in bound], inbound, realm):
+    if refused := refusals([keys[pk] for pk in bound], inbound, realm):
         raise Unusable(refused)
     there = {(row.path, row.key_id): row for row in rows}
     Reference.objects.filter(pk__in=[row.pk for place, row in there.items() if place not in wanted]).delete()
@@ -76,7 +76,25 @@ def refer(holder_kind: str, holder_id: int, places: Collection[Place], *, realm:
     return Rebound(frozenset(bound), tuple(sorted(keys[pk].audit_name for pk in released if keys[pk].name)))
 
 
-def _refused(keys: Collection[Key], inbound: Collection[UUID], realm: str) -> dict[UUID, str]:
+def repoint(holder_kind: str, holders: Collection[int], source: Key, target: Key, *, leaving_out: Collection[int]) -> None:
+    """Make every reference of these holders to one key a reference to another; of those left out the reference just ends.
+
+    For a deed that has looked whether the target can stand there. Both keys are locked. Four queries.
+    """
+    of_kind = Reference.objects.filter(holder_kind=holder_kind, holder_id__in=holders)
+    had, have = (set(of_kind.filter(key=key).values_list("holder_id", flat=True)) for key in (source, target))
+    of_kind.filter(key=source, holder_id__in=leaving_out).delete()
+    of_kind.filter(key=source).update(key=target)
+    source._count(-len(had))
+    target._count(len(had - have))
+
+
+def refusal(key: Key, *, inbound: bool) -> str:
+    """Why no holder could refer to this key, whatever else it refers to; empty when one could. Two queries."""
+    return refusals([key], {key.pk} if inbound else (), "").get(key.pk, "")
+
+
+def refusals(keys: Collection[Key], inbound: Collection[UUID], realm: str) -> dict[UUID, str]:
     """Which of these cannot be bound, and why. `inbound`: all by which the holder will let callers in."""
     if not keys:
         return {}

@@ -57,6 +57,12 @@ class KeyVersion(models.Model):
         """What callers may present at that moment: current versions, and previous ones whose overlap has not ended."""
         return cls.objects.filter(Q(stage=cls.CURRENT) | Q(stage=cls.PREVIOUS, accepted_until__gt=at or timezone.now()))
 
+    @classmethod
+    def equal_to(cls, key: "Key") -> "models.QuerySet[KeyVersion]":
+        """Of other keys of its region, what callers may present now that is the key's current value."""
+        current = cls.objects.filter(key=key, stage=cls.CURRENT)
+        return cls.accepted().filter(fingerprint__in=current.values("fingerprint"), key__region_id=key.region_id).exclude(key=key)
+
     @property
     def is_accepted(self) -> bool:
         overlap = self.stage == self.PREVIOUS and self.accepted_until is not None and self.accepted_until > timezone.now()

@@ -15,6 +15,7 @@ from gateway.xds.cache import Cache, Published
 from gateway.xds.refusals import Refused
 from gateway.xds.server import ControlPlane
 from tests.dataplane.region import Region
+from tests.dataplane.stored import Stored
 from tests.processes import eventually
 
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class Plane:
     def join(self, node_id: int, token: str) -> None:
         self.tokens.known[token] = Identity(node_id, f"node-{node_id}")
 
-    def publish(self, region: Region, *, node: int = 1, wait: bool = True, host: str = "127.0.0.1", port: int = 0) -> Snapshot:
+    def publish(self, region: Region | Stored, *, node: int = 1, wait: bool = True, host: str = "127.0.0.1", port: int = 0) -> Snapshot:
         compiled = compile_region(region.inventory, region.values, self._memo)
         (instance,) = compiled.values()
         resources = {**instance.resources, LISTENER: {LISTENER_NAME: packed(listener(host, port, "access.log"))}}

@@ -87,3 +87,27 @@ def test_the_graph_says_what_it_shows(visit: Visit, gateway: Instance) -> None:
     )
     graph.get_by_role("link", name="AI service chat, prod-east").click()
     expect(page.locator("#id_key_1")).to_be_focused()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_all_of_them_are_moved_to_another_key(visit: Visit, gateway: Instance, javascript: bool) -> None:
+    cast.key(Region.objects.get(), "fresh")
+    page = visit("/local/keys/one/references/", as_="olive", javascript=javascript)
+    page.get_by_role("link", name="Move all to another key").click()
+    page.get_by_label("Move to", exact=True).fill("fresh")
+    if javascript:
+        expect(page.get_by_role("option", name="fresh")).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+    page.get_by_role("button", name="Preview").click()
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("Callers must present fresh v1 from that moment.")
+    expect(main.get_by_role("row", name="chat").filter(has_text="prod-east")).to_contain_text("Sends fresh v1")
+    expect(main.get_by_role("list", name="Changed lines")).to_contain_text("- $ref{fresh}")
+    if javascript:
+        assert problems(page) == []
+    page.get_by_role("button", name="Move 5 holders").click()
+    page.wait_for_url("**/local/keys/fresh/")
+    expect(main).to_contain_text("5 holders of one refer to this key now.")
+    page.goto("/local/keys/one/")
+    expect(main).to_contain_text("Nothing refers to this key yet")

@@ -106,6 +106,12 @@ ROWS: dict[str, Row] = {
     "key-detail": Row(NOUNS, _named("partner")),
     "key-references": Row(NOUNS, _named("partner")),
     "key-use": Row(WIRING, _named("partner")),
+    "key-move": Row(
+        WIRING,
+        _named("edge2"),
+        lambda world: {"to": "spare", "step": "move", "seen": world.plan("edge2", "spare")} | _once(),
+        "key.move",
+    ),
     "key-edit": Row(
         KEYS, _named("spare"), lambda world: {"description": "posted", "lock_version": world.lock(Key, "spare")} | _once(), "key.edit"
     ),

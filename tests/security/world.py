@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.db import connection
 
+from gateway import moving
 from gateway.models import Consumer, CustomPlugin, Instance, NewCredential, Node, Rule, Service
 from secrets_app.models import Key, Region
 from tests import cast
@@ -66,6 +67,11 @@ class World:
     def rule(self) -> str:
         """The version of the rule of the gateway."""
         return str(Rule.objects.get(plugin__instance=self.gateway, service=None).lock_version)
+
+    def plan(self, was: str, becomes: str) -> str:
+        """What whoever confirms this move of references has seen."""
+        one, other = (Key.objects.get(region=self.region, name=name) for name in (was, becomes))
+        return moving.plan(one, other, by=cast.SETUP).seen
 
     def _in_region(self, kind: type) -> dict[str, object]:
         return {"instance": self.gateway} if issubclass(kind, Service) else {"region": self.region}

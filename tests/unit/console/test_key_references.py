@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from gateway.models import Instance, NewCredential, Problem
-from secrets_app.models import Key, Region
+from secrets_app.models import Key, Reference, Region
 from tests import cast
 from tests.unit.console.asking import blind_to, get, markup, text
 
@@ -182,3 +182,11 @@ def test_what_is_not_served_is_told_to_those_who_may_know(region: Region, key: K
     assert "acme is not served" in text(get("/local/"))
     blind_to(monkeypatch, "consumer.view")
     assert "acme is not served" not in text(get("/local/"))
+
+
+def test_what_tokens_are_signed_with_has_the_consumer_s_page(region: Region) -> None:
+    acme = cast.consumer(region, "acme")
+    key = Reference.objects.get(holder_id=acme.pk, holder_kind="consumer").key
+    Reference.objects.filter(key=key).update(path="jwks")
+    Problem.rewrite(region.pk, [("consumer", acme.pk, "jwks", "unreadable")])
+    assert 'href="/local/consumers/acme/"' in markup(get("/local/"))

@@ -13,7 +13,7 @@ EXPECTED = {
     "auditor": {"overview.view", "audit.view"},
     "key_manager": READ | {"key.create", "key.edit", "key.rotate", "key.disable", "key.enable", "key.delete"},
     "operator": READ
-    | {"key.bind"}
+    | {"key.bind", "key.move"}
     | {f"consumer.{verb}" for verb in ("create", "edit", "disable", "enable", "delete")}
     | {f"consumer.{verb}" for verb in ("add_credential", "edit_credential", "rotate", "remove_credential", "rotate_jwt", "switch_method")}
     | {f"instance.{verb}" for verb in ("create", "upgrade", "delete")}
