@@ -104,6 +104,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("instances/<slug:ref>/", instances.detail, name="instance-detail"),
     path("instances/<slug:ref>/upgrade/", instances.upgrade, name="instance-upgrade"),
     path("instances/<slug:ref>/delete/", instances.delete, name="instance-delete"),
+    path("instances/<slug:ref>/keys/", instances.keys, name="instance-keys"),
     path("instances/<slug:ref>/nodes/", nodes.list_, name="node-list"),
     path("instances/<slug:ref>/nodes/<node:name>/remove/", nodes.remove, name="node-remove"),
     path("instances/<slug:ref>/services/", services.list_, name="service-list"),

@@ -72,6 +72,20 @@ def instances(key: Key) -> QuerySet[Instance]:
     return Instance.objects.filter(Q(pk__in=of_services.values("instance")) | Q(pk__in=of_rules.values("plugin__instance")))
 
 
+def within(instance: Instance) -> QuerySet[Reference]:
+    """The uses that services and rules of the instance make of named keys. Consumers belong to no instance."""
+    services = Q(holder_kind__in=SERVICE_HOLDERS, holder_id__in=Service.objects.filter(instance=instance).values("pk"))
+    rules = Q(holder_kind=Rule.audit_kind, holder_id__in=Rule.objects.filter(plugin__instance=instance).values("pk"))
+    return Reference.objects.filter(services | rules, key__name__isnull=False)
+
+
+def of_service(service: Service) -> QuerySet[Reference]:
+    """The uses that a service and the rules for it make of named keys."""
+    own = Q(holder_kind=service.audit_kind, holder_id=service.pk)
+    rules = Q(holder_kind=Rule.audit_kind, holder_id__in=service.rules.values("pk"))
+    return Reference.objects.filter(own | rules, key__name__isnull=False)
+
+
 def by_instance(key: Key) -> dict[str, dict[UUID, int]]:
     """By kind and instance, how many holders. Consumers belong to no instance and are not in it. Two queries."""
     services = Reference.objects.filter(key=key, holder_kind__in=SERVICE_HOLDERS).values("holder_id")

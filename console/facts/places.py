@@ -76,7 +76,7 @@ class Places:
     def tell(self, holders: Iterable[Holder]) -> tuple[Place, ...]:
         """One query where there are rules among them."""
         holders = list(holders)
-        lines = _lines(holder for holder in holders if holder.kind == Rule.audit_kind and may_see(holder.kind, self._actor))
+        lines = lines_of(holder for holder in holders if holder.kind == Rule.audit_kind and may_see(holder.kind, self._actor))
         return tuple(self._place(holder, lines.get((holder.id, holder.path), 0)) for holder in holders)
 
     def _group(self, kind: str, total: int, typed: str, address: QueryDict | None) -> Group:
@@ -103,25 +103,27 @@ class Places:
             instance="" if hidden else holder.instance_name,
             instance_ref="" if hidden else holder.instance_ref,
             version=key.version,
-            state=self._state(effect),
+            state=state_of(effect, control_plane_up=self._delivery.control_plane_up),
             problem=str(NOT_SERVED.get(reason, reason)),
             off=not holder.enabled,
             hidden=hidden,
         )
 
-    def _state(self, effect: Effect) -> str:
-        if effect.refused:
-            return "refused"
-        if effect.everywhere or not effect.total:
-            return "ok" if effect.total else ""
-        return "moving" if self._delivery.control_plane_up else "waiting"
+
+def state_of(effect: Effect, *, control_plane_up: bool) -> str:
+    """As Place has it."""
+    if effect.refused:
+        return "refused"
+    if effect.everywhere or not effect.total:
+        return "ok" if effect.total else ""
+    return "moving" if control_plane_up else "waiting"
 
 
 def may_see(kind: str, actor: Actor) -> bool:
     return actor.may(KINDS[kind].view)
 
 
-def _lines(rules: Iterable[Holder]) -> dict[tuple[int, str], int]:
+def lines_of(rules: Iterable[Holder]) -> dict[tuple[int, str], int]:
     """By rule and path, the line of its text. One query, if there is any rule."""
     ids = {rule.id for rule in rules}
     texts = Rule.objects.filter(pk__in=ids).values_list("pk", "text") if ids else ()

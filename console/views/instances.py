@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.services import instance_rows, joining, node_rows
+from console.facts.used import used_on
 from console.forms.base import REPEATED
 from console.forms.confirm import TypedName
 from console.forms.instances import CreateInstance, UpgradeInstance
@@ -17,7 +18,10 @@ from console.paging import Listing
 from console.requests import ConsoleRequest, posted
 from gateway.delivery import Delivery
 from gateway.models import Instance, Publication
+from gateway.uses import within
 from secrets_app.errors import AlreadyDone
+from secrets_app.models import Key
+from secrets_app.models.finding import KeyQuerySet
 
 
 @allows("instance.view")
@@ -60,10 +64,25 @@ def detail(request: ConsoleRequest, ref: str) -> HttpResponse:
         "effect": delivery.effect(published, [instance.pk]),
         "nodes": node_rows(instance, delivery, published),
         "services": instance.services.count(),
+        "keys": _keys_used(request, instance).count(),
         "down": not delivery.control_plane_up,
         "joining": joining(instance, delivery.by_instance.get(instance.pk, ()), settings.GATEWAY_PORT),
     }
     return page(request, "instances/detail.html", context)
+
+
+@allows("instance.view")
+def keys(request: ConsoleRequest, ref: str) -> HttpResponse:
+    """The keys that its services and rules refer to."""
+    instance = Instance.visible_to(request.actor, request.region).find(ref)
+    listing = Listing(request.GET, {"name": ["name_folded"]})
+    cut = listing.cut(_keys_used(request, instance).search(listing.q))
+    context = frame(request, instance, "keys") | {
+        "listing": listing,
+        "cut": cut,
+        "rows": used_on(instance, cut.rows, Delivery.of(request.region), request.actor),
+    }
+    return page(request, "instances/keys.html", context)
 
 
 @allows("instance.upgrade")
@@ -101,6 +120,10 @@ def delete(request: ConsoleRequest, ref: str) -> HttpResponse:
         "back": _to(request, "instance-detail", instance),
     }
     return page(request, "instances/delete.html", context, status=form.status)
+
+
+def _keys_used(request: ConsoleRequest, instance: Instance) -> KeyQuerySet:
+    return Key.visible_to(request.actor, request.region).filter(pk__in=within(instance).values("key"))
 
 
 def frame(request: ConsoleRequest, instance: Instance, tab: str) -> dict[str, Any]:

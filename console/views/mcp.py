@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.services import ServiceFacts, service_rows
+from console.facts.used import used_by
 from console.forms.base import REPEATED, TRIMMED
 from console.forms.mcp import ConfigureBackendAuth, CreateMcp, EditMcp, Preview
 from console.middleware import allows
@@ -52,6 +53,7 @@ def detail(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
         "service": service,
         "instance": service.instance,
         "facts": ServiceFacts.of(service, request.get_host().rsplit(":", 1)[0]),
+        "keys_used": used_by(service, Delivery.of(request.region), request.actor),
         "listing": listing,
         "cut": listing.cut(service.consumers.matching(listing.q)),
         "crumbs": [

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.services import ServiceFacts, service_rows
+from console.facts.used import used_by
 from console.forms.agents import CreateAgent, EditAgent
 from console.forms.base import REPEATED, TRIMMED
 from console.forms.services import CreateService, EditService
@@ -58,6 +59,7 @@ def detail(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
         "instance": service.instance,
         "is_agent": isinstance(service, AgentService),
         "facts": ServiceFacts.of(service, request.get_host().rsplit(":", 1)[0]),
+        "keys_used": used_by(service, Delivery.of(request.region), request.actor),
         "listing": listing,
         "cut": listing.cut(service.consumers.matching(listing.q)),
         "crumbs": [

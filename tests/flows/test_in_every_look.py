@@ -34,7 +34,8 @@ def test_the_lists_and_the_pages(visit: Visit, instance: Instance) -> None:
     base = f"/local/instances/{instance.ref}/"
     page = visit("/local/instances/")
     for path in (
-        "/local/instances/", base, f"{base}nodes/", f"{base}services/", f"{base}services/?q=nothing", f"{base}services/chat/",
+        "/local/instances/", base, f"{base}nodes/", f"{base}keys/",
+        f"{base}services/", f"{base}services/?q=nothing", f"{base}services/chat/",
         f"{base}services/own/", f"{base}services/new/", f"{base}plugins/", f"{base}plugins/key-auth/",
         f"{base}plugins/key-auth/rules/instance/",
         f"{base}plugins/key-auth/rules/instance/edit/", "/local/plugins/", "/local/plugins/new/", "/local/plugins/stamp/",

@@ -164,6 +164,7 @@ ROWS: dict[str, Row] = {
     "instance-list": Row(NOUNS, _region),
     "instance-create": Row(WIRING, _region, _says(name="Posted", version="2.1.25"), "instance.create"),
     "instance-detail": Row(NOUNS, _in_gateway),
+    "instance-keys": Row(NOUNS, _in_gateway),
     "instance-upgrade": Row(WIRING, lambda world: _region(world) | {"ref": world.empty.ref}, _says(version="2.1.25"), "instance.upgrade"),
     "instance-delete": Row(WIRING, lambda world: _region(world) | {"ref": world.empty.ref}, _says(confirm="Empty"), "instance.delete"),
     "node-list": Row(NOUNS, _in_gateway),
