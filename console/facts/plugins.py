@@ -23,6 +23,7 @@ from gateway.plugins.review import Mention
 from secrets_app.errors import NotFound
 from secrets_app.models import Key, Reference, Region
 
+USES_SHOWN = 100  # references beside a text
 OF_INSTANCE = "instance"  # the place of the rule that is for every service
 
 PHASES: dict[str, Promise] = {
@@ -181,7 +182,7 @@ class Line:
 class RuleFacts:
     row: RuleRow
     lines: list[Line]
-    uses: list["Use"]
+    uses: "Uses"
     down: bool
 
     @classmethod
@@ -198,7 +199,7 @@ class RuleFacts:
             uses.append(Use(placed.ref.name, path, placed.mark.line, placed.mark.column, key, at == path, reasons.get(path, "")))
         here = document.find(at)
         lines = [Line(number, text, here is not None and number == here.line) for number, text in enumerate(rule.text.split("\n"), 1)]
-        return cls(row, lines, uses, not delivery.control_plane_up)
+        return cls(row, lines, Uses.of(uses), not delivery.control_plane_up)
 
     @property
     def moving(self) -> bool:
@@ -218,9 +219,30 @@ class Use:
     here: bool = False
     reason: str = ""  # why it is not served, as in Problem
 
+    @property
+    def quiet(self) -> bool:
+        return self.key is not None and self.key.enabled and not self.here and not self.reason
+
     @classmethod
     def of(cls, mention: Mention, at: str = "") -> Self:
         return cls(mention.name, mention.path, mention.line, mention.column, mention.key, bool(at) and at == mention.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """The references of a text, as many as help: a text may have 2,000. Those that need attention or were asked for come first."""
+
+    shown: list[Use]
+    total: int
+
+    @classmethod
+    def of(cls, uses: list[Use]) -> Self:
+        first = sorted(uses, key=lambda use: use.quiet)[:USES_SHOWN]
+        return cls(sorted(first, key=lambda use: (use.line, use.column)), len(uses))
+
+    @property
+    def more(self) -> int:
+        return self.total - len(self.shown)
 
 
 # ── What may stand in a rule ──

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as now
 
 from console.facts.diff import changes
-from console.facts.plugins import RuleFacts, Use, fields, inbound_only, rule_page, service_at
+from console.facts.plugins import RuleFacts, Use, Uses, fields, inbound_only, rule_page, service_at
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
 from console.forms.plugins import EDIT, SAVE, WriteRule
@@ -68,7 +68,7 @@ def write(request: ConsoleRequest, ref: str, name: str, place: str) -> HttpRespo
         "reviewing": reviewing,
         "changes": changes(rule.text if rule else "", form.typed) if reviewing else [],
         "faults": seen.faults,
-        "uses": [Use.of(mention, request.GET.get("at", "")) for mention in seen.mentions],
+        "uses": Uses.of([Use.of(mention, request.GET.get("at", "")) for mention in seen.mentions]),
         "fields": fields(plugin.official),
         "inbound": inbound_only(plugin.official),
         "at": None if form.is_bound else seen.document.find(request.GET.get("at", "")),
@@ -82,8 +82,8 @@ def check(request: ConsoleRequest, ref: str, name: str, place: str) -> HttpRespo
     """What is wrong with a text while it is typed, and what it refers to. Nothing is saved, and the text does not come back."""
     plugin, service = _place(request, ref, name, place)
     seen = Rule.review(plugin, service, normal(request.POST.get("text", "")), by=request.actor)
-    context = {"faults": seen.faults, "uses": [Use.of(mention) for mention in seen.mentions], "checked": True}
-    return render(request, "rules/_checked.html", context)
+    uses = Uses.of([Use.of(mention) for mention in seen.mentions])
+    return render(request, "rules/_checked.html", {"faults": seen.faults, "uses": uses})
 
 
 @allows("rule.enable")

@@ -106,11 +106,12 @@
       try {
         const answer = await fetched(this.root.dataset.check, { method: "POST", body, signal });
         for (const id of ["problems", "uses"]) document.getElementById(id).replaceChildren(...document.importNode($(`#${id}`, answer), true).childNodes);
-        this.mark();
-        this.say($("#problems [data-said]").dataset.said);
-      } catch (trouble) {
-        if (!signal.aborted) this.say(this.root.dataset.unchecked);
+      } catch {
+        if (signal.aborted) return; // a newer check is under way
+        $("#problems").replaceChildren($("[data-unchecked]", this.root).content.cloneNode(true));
       }
+      this.mark();
+      this.say($("#problems [data-said]").dataset.said);
     }
     say(text) { if (this.said.textContent !== text) this.said.textContent = text; }
 

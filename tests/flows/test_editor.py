@@ -204,7 +204,7 @@ def test_a_check_that_fails_takes_nothing_away(visit: Visit, instance: Instance,
     page.context.clear_cookies()
     area = area_of(page)
     area.fill(TEXT + "realm: typed for an hour\n")
-    expect(page.locator("[data-editor] [role=status]")).to_contain_text("could not be checked just now")
+    expect(page.locator("#problems")).to_contain_text("could not be checked just now")
     expect(area).to_have_value(TEXT + "realm: typed for an hour\n")
     drop(page)
 
