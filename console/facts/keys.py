@@ -14,6 +14,7 @@ from console.facts.picture import picture
 from console.facts.places import Group, Place, Places, may_see
 from gateway.delivery import Delivery, Effect
 from gateway.holders import KINDS
+from gateway.models import Consumer
 from gateway.uses import Census, instances, named
 from secrets_app.actor import Actor
 from secrets_app.models import AuditEntry, Key, KeyVersion, Reference
@@ -112,7 +113,7 @@ class Facts:
         """Twenty-two queries at most, however many holders there are."""
         delivery, census = Delivery.of(key.region), Census.of(key)
         places = Places(key, delivery, actor)
-        serving = list(instances(key)) if census.outbound else []
+        serving = list(instances(key)) if census.by_kind.keys() - {Consumer.audit_kind} else []
         entries = AuditEntry.objects.filter(target_kind=key.audit_kind, target_id=str(key.pk), outcome=OK).order_by("-seq")
         versions = key.versions.defer("body", "wrapped", "fingerprint").order_by("-number")
         return cls(

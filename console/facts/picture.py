@@ -26,7 +26,7 @@ def picture(key: Key, census: Census, serving: Sequence[Instance], delivery: Del
         return None
     places = _places(serving, delivery)
     few = census.total <= MOST_ALONE
-    boxes = list(_alone(key, census, actor) if few else _together(key, census, serving, places, actor))
+    boxes = list(_alone(key, census, places, actor) if few else _together(key, census, serving, places, actor))
     return draw(key.audit_name, boxes, {ref: place for ref, place in places.items() if any(ref in box.places for box in boxes)})
 
 
@@ -41,7 +41,7 @@ def _places(serving: Sequence[Instance], delivery: Delivery) -> dict[str, Place]
     return places | {EVERYWHERE: Place(now("Every instance"), len(delivery.nodes))}
 
 
-def _alone(key: Key, census: Census, actor: Actor) -> Iterator[Holder]:
+def _alone(key: Key, census: Census, places: Mapping[str, Place], actor: Actor) -> Iterator[Holder]:
     for kind, count in census.by_kind.items():
         if not may_see(kind, actor):
             yield _withheld(kind, count)
@@ -50,9 +50,9 @@ def _alone(key: Key, census: Census, actor: Actor) -> Iterator[Holder]:
         for holder in uses.named(key, kind, most=count):
             seen.setdefault(holder.id, holder)  # a box a holder, whatever the number of its places
         for holder in seen.values():
-            yield Holder(
-                kind, holder.name, field_of(key.region, holder, actor), (holder.instance_ref or EVERYWHERE,), word=str(KINDS[kind].one)
-            )
+            ref = holder.instance_ref or EVERYWHERE
+            place = ref if ref in places else ELSEWHERE
+            yield Holder(kind, holder.name, field_of(key.region, holder, actor), (place,), word=str(KINDS[kind].one))
 
 
 def _together(key: Key, census: Census, serving: Sequence[Instance], places: Mapping[str, Place], actor: Actor) -> Iterator[Holder]:

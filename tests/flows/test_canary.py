@@ -46,6 +46,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterato
         _keys(scene)
         _services(scene)
         _consumers(scene)
+        _rules(scene)
         _calls(scene)
         yield scene
         context.close()
@@ -111,6 +112,25 @@ def _consumers(scene: Scene) -> None:
         page.goto(address)
 
 
+def _rules(scene: Scene) -> None:
+    page = scene.page
+    create_key(page, "edge", scene.plant("Create key, for a rule"))
+    open_instance(page)
+    page.get_by_role("navigation", name="Instance").get_by_role("link", name="Plug-in").click()
+    page.get_by_role("link", name="Install key-auth").click()
+    page.get_by_role("button", name="Install").click()
+    page.get_by_role("link", name="Add the instance's rule").click()
+    for what, text in (
+        ("in the clear", "credentials:\n- '{}'\nkeys: [apikey]\n"),
+        ("in a text that cannot be read", "credentials:\n- '{}'\nkeys: ["),
+    ):
+        page.get_by_label("Configuration").fill(text.format(scene.plant(f"Rule, {what}")))
+        page.get_by_role("button", name="Review changes").click()
+    page.get_by_label("Configuration").fill("credentials:\n- $ref{edge}\nkeys: [apikey]\n")
+    page.get_by_role("button", name="Review changes").click()
+    page.get_by_role("button", name="Save and apply").click()
+
+
 def _calls(scene: Scene) -> None:
     """What callers present, right and wrong, in each place a credential may stand: it passes the access log and Envoy's own."""
     request = scene.page.request
@@ -140,7 +160,16 @@ def test_the_forms_were_taken(scene: Scene) -> None:
     connection = sqlite3.connect(f"file:{scene.up.data_dir / 'latchkey.sqlite3'}?mode=ro", uri=True)
     done = [action for (action,) in connection.execute("SELECT action FROM secrets_app_auditentry WHERE outcome = 'ok'")]
     connection.close()
-    for action in ("key.create", "key.rotate", "service.create", "service.edit", "consumer.create", "consumer.rotate", "service.authorize"):
+    for action in (
+        "key.create",
+        "key.rotate",
+        "service.create",
+        "service.edit",
+        "consumer.create",
+        "consumer.rotate",
+        "service.authorize",
+        "rule.write",
+    ):
         assert action in done
     assert len(scene.answers) > 30
 

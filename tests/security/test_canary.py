@@ -169,6 +169,48 @@ def make_services(visitor: Visitor) -> None:
     edit = {**service, "value_0": plant("edit service"), "lock_version": "999"}
     assert post(f"{services}/chat/edit/", edit).status_code == 409
     make_agents(visitor, services)
+    write_rules(visitor, f"/local/instances/{instance[1]}")
+
+
+def write_rules(visitor: Visitor, instance: str) -> None:
+    """Credentials typed into the editor where a reference belongs, in every way in which a text can be refused."""
+    canaries, post = visitor.canaries, visitor.post
+    assert post(f"{instance}/plugins/key-auth/install/", {}).status_code == 303
+    rule = f"{instance}/plugins/key-auth/rules/instance"
+    spelled = {
+        "in the clear": "credentials:\n- {}\nkeys: [apikey]\n",
+        "in quotes": "credentials: ['{}']\nkeys: [apikey]\n",
+        "of a consumer": "consumers:\n- name: a\n  credential: {}\nkeys: [apikey]\n",
+        "over lines": "credentials:\n- |\n  {}\n  second\nkeys: [apikey]\n",
+        "without a space": "credentials:\n-{}\nkeys: [apikey]\n",
+        "one level too high": "credentials: {}\n",
+        "in a field with a slip": "credental: {}\n",
+        "as a field's name": "{}: x\n",
+        "in a comment of a text that is refused": "# was {}\ncredentials: []\n",
+        "behind what cannot be read": "keys: ][\ncredentials:\n- {}\n",
+        "in front of what cannot be read": "credentials:\n- {}\nkeys: [\n",
+        "in a quote that stays open": "credentials:\n- '{}\nkeys: [apikey]\n",
+        "with an anchor": "credentials:\n- &a {}\nkeys: [apikey]\n",
+        "with a tag": "credentials:\n- !x {}\nkeys: [apikey]\n",
+        "in a second document": "keys: [apikey]\n---\ncredentials:\n- {}\n",
+        "beside an invisible character": "credentials:\n- {}\nrealm: a\x00b\n",
+        "in a text that is too long": "credentials:\n- {}\n" + "#" * 70_000,
+        "for a field without references": "realm: {}\ncredentials: []\n",
+    }
+    for what, text in spelled.items():
+        typed = text.format(canaries.plant(f"rule, {what}", after=""))
+        for step, status in (("review", 422), ("save", 422), ("edit", 200)):
+            assert post(f"{rule}/edit/", {"text": typed, "step": step, "enabled": "on"}).status_code == status, what
+        assert post(f"{rule}/check/", {"text": typed}).status_code == 200
+    good = "credentials:\n- $ref{first}\nkeys: [apikey]\n"
+    for step, status in (("review", 200), ("save", 303)):
+        assert post(f"{rule}/edit/", {"text": good, "step": step, "enabled": "on"}).status_code == status
+    changed = good + "realm: ours\n"
+    assert post(f"{rule}/edit/", {"text": changed, "step": "save", "lock_version": "999"}).status_code == 409
+    assert post(f"{rule}/edit/", {"text": changed, "step": "save", "lock_version": "2", "enabled": "on"}).status_code == 303
+    for page in ("", "?at=credentials%5B0%5D", "edit/", "restore/1/", "delete/", "disable/"):
+        assert visitor.get(f"{rule}/{page}").status_code == 200
+    assert post(f"{rule}/restore/1/", {"lock_version": "3"}).status_code == 303
 
 
 def make_agents(visitor: Visitor, services: str) -> None:

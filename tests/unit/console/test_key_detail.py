@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from console.facts.picture import MOST_INSTANCES
 from gateway.models import ControlPlane, Node, Problem
 from secrets_app.models import AuditHead, Key, KeyVersion, Region
 from tests import cast
@@ -233,3 +234,16 @@ def test_a_kind_of_many_holders_is_one_box_of_the_graph(region: Region) -> None:
     assert 'aria-label="41 AI services, prod-east"' in markup(page)
     assert "Show all 41" in text(page)
     assert markup(page).count('class="node ') == 3
+
+
+def test_a_key_that_only_a_rule_refers_to_has_its_picture(region: Region) -> None:
+    key = cast.key(region, "edge")
+    cast.rule(cast.plugin(cast.instance(region, "gateway")), cast.key_auth(key))
+    assert "key-auth" in text(get("/local/keys/edge/"))
+
+
+def test_a_few_holders_on_more_instances_than_are_drawn(region: Region) -> None:
+    key = cast.key(region, "everywhere")
+    for number in range(MOST_INSTANCES + 2):
+        cast.service(cast.instance(region, f"gateway-{number}"), keys=[key])
+    assert "other instances" in text(get("/local/keys/everywhere/"))
