@@ -13,6 +13,7 @@ from gateway.plugins.document import FAULT_LIMIT, Document, Fault, Placed
 from gateway.plugins.examine import examine
 from gateway.plugins.paths import written
 from gateway.plugins.schema import nearest
+from gateway.plugins.withhold import told
 from gateway.versions import FIRST_WITH_REFERENCES, supports_references
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
@@ -80,7 +81,7 @@ def review(plugin: Official, text: str, level: str, region: Region, version: str
         needs = _("References need version %(needed)s or later; this instance has %(version)s. Upgrade the instance first.")
         faults.append(Fault(first.line, first.column, first.path, str(needs % {"needed": FIRST_WITH_REFERENCES, "version": version})))
     faults.sort(key=lambda fault: (fault.line, fault.column))
-    return Review(document, tuple(faults[:FAULT_LIMIT]), mentions)
+    return Review(document, tuple(told(fault) for fault in faults[:FAULT_LIMIT]), mentions)
 
 
 def _keys(document: Document, region: Region, by: Actor) -> dict[str, Key]:

@@ -9,13 +9,13 @@ of a text that is longer than any rule, or past what no reader understands, that
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
 from gateway.plugins import document
 from gateway.plugins.base import Official
-from gateway.plugins.document import DEPTH_LIMIT, TEXT_LIMIT, normal
+from gateway.plugins.document import DEPTH_LIMIT, TEXT_LIMIT, Fault, normal
 from gateway.plugins.paths import Path, meets
 from secrets_app import refs
 
@@ -66,6 +66,11 @@ def withhold(plugin: Official, text: str) -> Withheld:
         shown, at = shown + before + span.put, span.end
     shown += _without_keys(text, at, len(text), starts, lines)
     return Withheld(shown, tuple(dict.fromkeys(lines)))
+
+
+def told(fault: Fault) -> Fault:
+    """The same, where the name of a field is what looks like a key."""
+    return replace(fault, path=_WORD.sub(lambda found: HOLE if found.lastindex else found[0], fault.path))
 
 
 def _without_keys(text: str, start: int, end: int, starts: list[int], lines: list[int]) -> str:
