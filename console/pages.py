@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
@@ -23,6 +24,7 @@ from secrets_app.actor import Actor
 from secrets_app.models import Region
 
 NOTICE = "said"  # the session's slot for one sentence about what was just done
+KEPT = ("q", "show", "sort")  # of a list's address, also in another region
 LAST_REGION = "region"  # and for the name of the region seen last: where "/" leads
 
 
@@ -82,12 +84,14 @@ class _Place:
     url_name: str
     permission: str
     in_region: bool = True
+    alone: bool = False  # its address is that of no page below it
 
 
 _NAVIGATION: tuple[tuple[Promise, tuple[_Place, ...]], ...] = (
     (
         _("Gateway"),
         (
+            _Place(_("Overview"), "layout-dashboard", "overview", "overview.view", alone=True),
             _Place(_("Instance"), "server", "instance-list", "instance.view"),
             _Place(_("Consumers"), "users-round", "consumer-list", "consumer.view"),
             _Place(_("Key"), "key-round", "key-list", "key.view"),
@@ -150,8 +154,17 @@ class Surroundings:
     def regions(self) -> list[Link]:
         """Each leads to this same page in another region; from pages without a region, to that region's overview."""
         here: Region | None = getattr(self._request, "region", None)
-        rest = self._request.path[len(here.name) + 2 :] if here else ""
-        return [Link(region.title, f"/{region.name}/{rest}", current=region == here, hint=region.name) for region in self._regions]
+        return [Link(one.title, self._same_page(here, one), current=one == here, hint=one.name) for one in self._regions]
+
+    def _same_page(self, here: Region | None, region: Region) -> str:
+        """A page about something leads by way of region-switch, which looks whether the other region has it."""
+        if here is None:
+            return f"/{region.name}/"
+        page, match = self._request.path[len(here.name) + 2 :], self._request.resolver_match
+        if region != here and match and match.kwargs.keys() - {"region"}:
+            return reverse("region-switch", args=[region.name, page])
+        kept = urlencode({name: self._request.GET[name] for name in KEPT if self._request.GET.get(name)})
+        return f"/{region.name}/{page}" + (f"?{kept}" if kept else "")
 
     @cached_property
     def home(self) -> str:
@@ -169,7 +182,8 @@ class Surroundings:
             url = reverse(place.url_name, args=[self.region.name] if place.in_region and self.region else [])
         except NoReverseMatch:  # not built yet: absent
             return None
-        return Link(str(place.label), url, place.icon, current=self._request.path.startswith(url))
+        here = self._request.path
+        return Link(str(place.label), url, place.icon, current=here == url if place.alone else here.startswith(url))
 
     @cached_property
     def theme(self) -> str:

@@ -18,6 +18,7 @@ from console.views import (
     overview,
     plugins,
     references,
+    regions,
     rules,
     services,
     settings,
@@ -67,6 +68,7 @@ handler500 = "console.refusals.server_error"
 
 in_a_region: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
+    path("switch/<path:page>", regions.switch, name="region-switch"),
     path("keys/", keys.list_, name="key-list"),
     path("keys/new/", keys.create, name="key-create"),
     path("keys/new/name/", keys.name, name="key-name"),

@@ -63,6 +63,9 @@
     const sent = e.detail.requestConfig.parameters;
     if (e.target.matches("[data-preset]")) e.detail.shouldSwap &&= $$("input", e.target).every((input) => input.value === (sent[input.name] ?? ""));
   });
+  addEventListener("htmx:beforeSwap", (e) => { // a part that asks for itself again waits while somebody is in it
+    if (e.target.matches('[hx-trigger^="every"]') && (e.target.contains(document.activeElement) || $("details[open]", e.target))) e.detail.shouldSwap = false;
+  });
   addEventListener("htmx:afterSwap", (e) => { if (e.target.matches("[data-rows]")) focusRow(e.target.lastElementChild); });
 
   /* ── A value shown once: it cannot be left before it was copied, saved, or said to be stored ── */

@@ -123,6 +123,22 @@ def test_the_selector_changes_the_region_and_keeps_the_page(visit: Visit, region
     assert page.url.endswith("/eu-west/")
 
 
+def test_the_state_of_the_gateways_follows_by_itself_and_waits_while_somebody_is_in_it(visit: Visit, busy: Region) -> None:
+    Node.objects.update(connected=False)
+    page = visit("/local/")
+    gateways, concerns = (page.get_by_role("main").get_by_role("region", name=name) for name in ("Gateways", "Needs attention"))
+    expect(gateways).to_contain_text("1 node is not connected")
+    gateways.get_by_role("link", name="prod-east").focus()
+    Node.objects.update(connected=True)
+    with page.expect_response("**/local/"):
+        pass
+    expect(gateways).to_contain_text("1 node is not connected")
+    page.get_by_role("link", name="Latchkey, overview").focus()
+    expect(gateways).not_to_contain_text("is not connected")
+    expect(concerns).not_to_contain_text("is not connected")
+    expect(concerns).to_contain_text("acme is not served")
+
+
 def test_axe_finds_nothing(visit: Visit, busy: Region) -> None:
     Region.create("empty", "Nothing yet", by=cast.SETUP)
     for who, path in (("alice", "/local/"), ("alice", "/empty/"), ("vera", "/empty/"), ("audrey", "/local/")):

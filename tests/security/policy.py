@@ -96,6 +96,7 @@ ROWS: dict[str, Row] = {
     "settings": Row(OWNERS),
     "region-create": Row(OWNERS, body=_says(name="posted", title="Posted"), action="region.create"),
     "overview": Row(ALL, _region),
+    "region-switch": Row(ALL, lambda world: _region(world) | {"page": "keys/partner/"}),
     #
     "key-list": Row(NOUNS, _region),
     "key-options": Row(NOUNS, _region),
