@@ -15,6 +15,8 @@ from pathlib import Path
 import openai
 import pytest
 
+from tests.dataplane.mcp_server import client
+from tests.loop import in_own_loop
 from tests.processes import ROOT, Up, alive, eventually, free_port, up
 
 pytestmark = pytest.mark.envoy
@@ -33,10 +35,29 @@ def test_up_prints_progress_three_addresses_and_a_password(demo: Up) -> None:
     assert re.search(r"Sign in as admin / \S{16}", demo.output)
 
 
-def test_the_demos_curl_line_works(demo: Up) -> None:
-    line = next(line for line in demo.output.splitlines() if line.strip().startswith("curl "))
-    answer = json.loads(subprocess.run([*shlex.split(line), "-sS"], capture_output=True, check=True, timeout=20).stdout)
-    assert answer["choices"][0]["message"]["content"] == "You said: Hello"
+def test_the_demos_curl_lines_work(demo: Up) -> None:
+    lines = [line for line in demo.output.splitlines() if line.strip().startswith("curl ")]
+    model, agent, tool = (
+        json.loads(subprocess.run([*shlex.split(line), "-sS"], capture_output=True, check=True, timeout=20).stdout) for line in lines
+    )
+    assert model["choices"][0]["message"]["content"] == "You said: Hello"
+    assert agent["answer"] == "You said: Hello"
+    assert tool["result"]["content"] == [{"type": "text", "text": "You said: Hello"}]
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_the_demos_tools_are_called_by_the_mcp_sdk(demo: Up, mode: str) -> None:
+    key = re.search(r"Bearer (lk_\w+)", demo.output)
+    assert key
+    bearer = {"Authorization": f"Bearer {key[1]}"}
+
+    async def session() -> None:
+        async with client(f"http://localhost:{demo.gateway}/mcp-servers/tools/mcp", bearer, mode=mode) as tools:
+            assert [tool.name for tool in (await tools.list_tools()).tools] == ["echo"]
+            answer = await tools.call_tool("echo", {"text": "from the SDK"})
+            assert answer.content[0].text == "You said: from the SDK"
+
+    in_own_loop(session())
 
 
 def test_the_demo_streams_to_the_openai_sdk(demo: Up) -> None:

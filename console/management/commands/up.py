@@ -57,9 +57,9 @@ class Command(BaseCommand):
             password, instance = self._first_things(by)
             serving = setup.can_serve()
             self._start(supervisor, instance, options, serving=serving)
-            curl = demo.seed(options["gateway_port"]) if options["demo"] else ""
+            calls = demo.seed(options["gateway_port"]) if options["demo"] else []
             ready = self._wait_until_ready(supervisor, options, serving=serving)
-            self._announce(options, password, curl, ready)
+            self._announce(options, password, calls, ready)
             supervisor.watch()
         except VaultError as refused:
             raise CommandError(refused.message) from None
@@ -146,7 +146,7 @@ class Command(BaseCommand):
         with self._step(_("Waiting until all answer")):
             return supervisor.watch_until(lambda: _answers(address), READY_WITHIN)
 
-    def _announce(self, options: dict[str, Any], password: str, curl: str, ready: bool) -> None:
+    def _announce(self, options: dict[str, Any], password: str, calls: list[str], ready: bool) -> None:
         host = "localhost" if options["host"] in ("127.0.0.1", "::1", "0.0.0.0", "::") else options["host"]  # noqa: S104 (compared, not bound)
         addresses = {_("Console"): f"http://{host}:{options['web_port']}"}
         if not options["no_gateway"]:
@@ -160,10 +160,11 @@ class Command(BaseCommand):
         if password:
             self._say("")
             self._say("  " + _("Sign in as %(who)s  (shown only now; write the password down)") % {"who": password})
-        if curl:
+        if calls:
             self._say("")
-            self._say("  " + _("Call the demo service:"))
-            self._say(f"  {curl}")
+            self._say("  " + _("Call the demo's model, its agent, and a tool of its MCP service:"))
+            for call in calls:
+                self._say(f"  {call}")
         self._say("")
         if settings.DATA_DIR != settings.BASE_DIR / "var":
             self._say(
@@ -195,7 +196,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--xds-port", type=_port, default=18000)
     parser.add_argument("--host", default="127.0.0.1", help="where the console and the gateway listen; all else stays on loopback")
     parser.add_argument("--no-gateway", action="store_true", help="run no Envoy on this machine")
-    parser.add_argument("--demo", action="store_true", help="add a sample region, keys, services and consumers with local back ends")
+    parser.add_argument(
+        "--demo", action="store_true", help="add a sample region, keys, services of every kind and consumers, with local back ends"
+    )
 
 
 def _port(text: str) -> int:
