@@ -76,6 +76,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("keys/<key:name>/", keys.detail, name="key-detail"),
     path("keys/<key:name>/edit/", keys.edit, name="key-edit"),
     path("keys/<key:name>/rotate/", keys.rotate, name="key-rotate"),
+    path("keys/<key:name>/roll-back/<int:number>/", keys.roll_back, name="key-roll-back"),
     path("keys/<key:name>/disable/", keys.disable, name="key-disable"),
     path("keys/<key:name>/enable/", keys.enable, name="key-enable"),
     path("keys/<key:name>/use/", references.use, name="key-use"),

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:  # whoever only runs a gateway needs no database
-    from gateway.inventory import Instance, Service, Use
+    from collections.abc import Sequence
+
+    from gateway.inventory import Instance, Service, Use, Version
 
 # Where each kind of service is called on a gateway; its name follows.
 ENTRANCES = {"ai": "/ai/", "agent": "/agents/", "mcp": "/mcp-servers/"}
@@ -89,9 +91,13 @@ def token_credential(consumer: str) -> str:
     return f"{consumer}/{JWKS_PATH}"
 
 
-def client_name(credential: str, version_number: int) -> str:
-    """Accepted versions are two neighbours, so their numbers modulo 2 tell them apart and a rotation brings no new name."""
-    return f"{credential}~{version_number % 2}"
+def client_name(credential: str, version: "Version", accepted: "Sequence[Version]") -> str:
+    """Accepted versions are two and mostly neighbours, so their numbers modulo 2 tell them apart and a rotation brings no new name.
+
+    After a rollback they may be both odd or both even: then the lower one has the other's name.
+    """
+    alike = any(other.number > version.number and (other.number - version.number) % 2 == 0 for other in accepted)
+    return f"{credential}~{(version.number + alike) % 2}"
 
 
 def client_names(credential: str) -> tuple[str, str]:

@@ -54,6 +54,7 @@ ACTIONS: dict[str, Action] = {
     "key.create": _row(_("created key"), KEY_MANAGER, facts="version generated storage trimmed"),
     "key.edit": _row(_("edited key"), KEY_MANAGER, facts="changed"),
     "key.rotate": _row(_("rotated key"), KEY_MANAGER, publishes=True, facts="version previous overlap_hours holders generated trimmed"),
+    "key.roll_back": _row(_("rolled back key"), KEY_MANAGER, publishes=True, facts="version previous overlap_hours holders"),
     "key.disable": _row(_("disabled key"), KEY_MANAGER, publishes=True, facts="holders"),
     "key.enable": _row(_("enabled key"), KEY_MANAGER, publishes=True, facts="holders"),
     "key.delete": _row(_("deleted key"), KEY_MANAGER, facts="versions holders"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from console.facts import graph
@@ -116,6 +116,9 @@ class Facts:
         serving = list(instances(key)) if census.by_kind.keys() - {Consumer.audit_kind} else []
         entries = AuditEntry.objects.filter(target_kind=key.audit_kind, target_id=str(key.pk), outcome=OK).order_by("-seq")
         versions = key.versions.defer("body", "wrapped", "fingerprint").order_by("-number")
+        shown = (
+            versions if all_versions else versions.filter(Q(number__in=versions.values("number")[:VERSIONS_SHOWN]) | Q(number=key.version))
+        )
         return cls(
             census=census,
             instances=len(serving),
@@ -125,7 +128,7 @@ class Facts:
             groups=places.groups(census),
             unserved=places.tell(one.holder for one in places.unserved),
             graph=picture(key, census, serving, delivery, actor),
-            versions=tuple(versions if all_versions else versions[:VERSIONS_SHOWN]),
+            versions=tuple(shown),
             version_count=key.versions.count(),
             activity=tell(entries[:ENTRIES_SHOWN]),
         )
@@ -140,7 +143,7 @@ class Facts:
 
     @property
     def current(self) -> KeyVersion:
-        return self.versions[0]
+        return next(version for version in self.versions if version.stage == KeyVersion.CURRENT)
 
     @property
     def shown(self) -> int:

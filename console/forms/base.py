@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, FormReused, Invalid, StaleEdit
-from secrets_app.models.key import OVERLAPS
+from secrets_app.models.rotation import OVERLAPS
 from secrets_app.plaintext import Plaintext
 
 T = TypeVar("T")

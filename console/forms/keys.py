@@ -103,6 +103,22 @@ class RotateKey(_ValueForm):
         return int(self.cleaned_data.get("overlap", 0))
 
 
+class RollBackKey(DeedForm):
+    """`overlap` and `lock_version` as in RotateKey: the version that is current now, and for how long it stays accepted."""
+
+    overlap = OverlapField()
+
+    def __init__(self, *args: Any, key: Key, inbound: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["lock_version"] = key.version
+        if not inbound:
+            del self.fields["overlap"]
+
+    @property
+    def overlap_hours(self) -> int:
+        return int(self.cleaned_data.get("overlap", 0))
+
+
 class EditKey(DeedForm):
     description = DescriptionField(widget=forms.Textarea(attrs={"rows": 2}))
 

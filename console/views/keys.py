@@ -12,7 +12,7 @@ from console.facts.keys import Facts, Impact, rows
 from console.facts.places import Places
 from console.forms.base import DRESSED, REPEATED, TRIMMED, Entered
 from console.forms.confirm import Confirm, TypedName
-from console.forms.keys import CreateKey, EditKey, RotateKey
+from console.forms.keys import CreateKey, EditKey, RollBackKey, RotateKey
 from console.middleware import allows
 from console.once import shown_once
 from console.pages import page, see_other, wants_part
@@ -20,10 +20,11 @@ from console.paging import Listing
 from console.requests import ConsoleRequest
 from gateway.delivery import Delivery
 from gateway.uses import Census
-from secrets_app.errors import AlreadyDone, KeyInUse
+from secrets_app.errors import AlreadyDone, KeyInUse, NotFound
 from secrets_app.models import Key
 from secrets_app.models.finding import KeyQuerySet
 from secrets_app.models.refusals import record_refusal
+from secrets_app.models.rotation import next_number
 
 SORTS = {"name": ["name_folded"], "referenced": ["-reference_count", "name_folded"], "rotated": ["-rotated_at", "name_folded"]}
 INBOUND, OUTBOUND = "inbound", "outbound"  # what a key is chosen for
@@ -130,16 +131,47 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
         if version:
             notice = now("Key %(name)s was rotated to v%(number)d.") % {"name": key.name, "number": version.number}
             return _saved(request, key, notice, form, entered)
-    next_number = key.version + 1
+    following = next_number(key)
     context = {
         "key": key,
         "form": form,
-        "next": next_number,
+        "next": following,
         "impact": Impact.of(key, census, request.actor),
-        "submit": now("Rotate to v%(number)d") % {"number": next_number},
+        "submit": now("Rotate to v%(number)d") % {"number": following},
         "back": _to(request, "key-detail", name),
     }
     return page(request, "keys/rotate.html", context, status=form.status)
+
+
+@allows("key.roll_back")
+def roll_back(request: ConsoleRequest, name: str, number: int) -> HttpResponse:
+    """An earlier version in place of the current one: whom that reaches, and the question."""
+    key = _find(request, name)
+    if (version := key.versions.defer("body", "wrapped").filter(number=number).first()) is None:
+        raise NotFound()
+    census = Census.of(key)
+    form = RollBackKey(request.POST or None, key=key, inbound=bool(census.inbound))
+    if form.is_valid():
+        replaces = form.cleaned_data["lock_version"]
+        try:
+            done = form.attempt(lambda: key.roll_back(number, form.overlap_hours, by=request.actor, replaces=replaces, once=form.token))
+        except AlreadyDone:
+            return see_other(request, _to(request, "key-detail", name), notice=REPEATED, tone="info")
+        if done:
+            notice = now("v%(number)d of key %(name)s is current again.") % {"name": key.name, "number": number}
+            return see_other(request, _to(request, "key-detail", name), notice=notice)
+        if form.current:
+            form.resume(key.version)
+    context = {
+        "key": key,
+        "form": form,
+        "version": version,
+        "next": number,
+        "impact": Impact.of(key, census, request.actor),
+        "submit": now("Make v%(number)d current again") % {"number": number},
+        "back": _to(request, "key-detail", name),
+    }
+    return page(request, "keys/roll_back.html", context, status=form.status)
 
 
 @allows("key.disable")

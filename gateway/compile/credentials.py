@@ -48,7 +48,7 @@ def enrol(inventory: Inventory, values: Mapping[UUID, Value]) -> Roll:
             use = credential.use
             keys = list(_accepted(use, name, values, owners))
             for version, key in keys:
-                accepted.credentials.add(client=client_name(name, version.number), key=key.decode("ascii"))
+                accepted.credentials.add(client=client_name(name, version, use.versions), key=key.decode("ascii"))
             if reason := _refused(use, name, values, owners) if len(keys) < max(1, len(use.versions)) else "":
                 problems.append(Problem("consumer", consumer.id, use.path, use.key_id, reason))
     return Roll(

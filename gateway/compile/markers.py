@@ -125,7 +125,7 @@ class _Filler:
             elif self._owners.setdefault(key, accepted.client) != accepted.client:
                 self._problem(uses[0], accepted.path, "duplicate")
             else:
-                yield {"client": client_name(accepted.client, versions[0].number), "key": key.decode("ascii")}
+                yield {"client": client_name(accepted.client, versions[0], uses[0].versions), "key": key.decode("ascii")}
 
     def _secret(self, secret: SecretName) -> str:
         """There is one, empty, also where there is no value: Envoy waits for it otherwise, and goes on using an earlier value."""

@@ -89,7 +89,7 @@ def enrol_tokens(inventory: Inventory, values: Mapping[UUID, Value]) -> Tokens:
         bearers[consumer.name] = Bearer(jwt, tuple((name, name) for name in client_names(credential)))
         for version in jwt.use.versions:
             if shared := _shared(values.get(version.id)):
-                name = client_name(credential, version.number)
+                name = client_name(credential, version, jwt.use.versions)
                 providers[name] = _provider(name, jwt, shared)
         if reason := _refused(jwt.use, values):
             problems.append(Problem("consumer", consumer.id, jwt.use.path, jwt.use.key_id, reason))

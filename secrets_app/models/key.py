@@ -1,7 +1,6 @@
 """A Key is the named secret that people manage; its versions hold the sealed values. A nameless Key is inline: it belongs to one holder."""
 
 import uuid
-from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -17,11 +16,11 @@ from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.finding import NAME, KeyQuerySet, search_text_of
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
+from secrets_app.models.rotation import rolled_back, rotated
 from secrets_app.models.version import KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
 
 RESERVED_NAMES = {"new", "options"}
-OVERLAPS = {0: timedelta(0), 1: timedelta(hours=1), 24: timedelta(hours=24), 168: timedelta(days=7)}
 DESCRIPTION_LIMIT = 500
 
 
@@ -144,10 +143,7 @@ class Key(models.Model):
         holder could not use the value, or it is the one in use already.
         """
         with deed(by, "key.rotate", self, once=once) as entry:
-            self._lock()
-            previous = self.version
-            if replaces not in (None, previous):
-                raise StaleEdit({"version": previous, "rotated_at": self.rotated_at, "rotated_by": self.rotated_by})
+            previous = self._lock_version(replaces)
             version = self._rotate(value, overlap_hours, by)
             entry.stamp(self)
             entry.facts = {
@@ -158,6 +154,18 @@ class Key(models.Model):
                 "generated": generated,
                 "trimmed": trimmed,
             }
+        return version
+
+    def roll_back(
+        self, number: int, overlap_hours: int = 0, *, by: Actor, replaces: int | None = None, once: UUID | None = None
+    ) -> KeyVersion:
+        """An earlier version becomes the current one again, with its number and its value. Where callers present the key, the one that
+        it replaces stays accepted for the overlap. Raises as rotate() does, NotFound for a version that never was."""
+        with deed(by, "key.roll_back", self, once=once, facts={"version": number}) as entry:
+            previous = self._lock_version(replaces)
+            version = rolled_back(self, number, overlap_hours, by)
+            entry.stamp(self)
+            entry.facts |= {"previous": previous, "overlap_hours": overlap_hours, "holders": self.reference_count}
         return version
 
     def disable(self, *, by: Actor) -> None:
@@ -210,27 +218,7 @@ class Key(models.Model):
             self._erase()
 
     def _rotate(self, value: Plaintext, overlap_hours: int, by: Actor) -> KeyVersion:
-        if overlap_hours not in OVERLAPS:
-            raise Invalid({"overlap": [str(_("Choose one of the periods listed."))]})
-        current = self._current()
-        realms = set(self.references.filter(inbound=True).order_by().values_list("realm", flat=True).distinct())
-        if overlap_hours and not realms:
-            raise Invalid({"overlap": [str(_("Nobody presents this key to the gateway, so there is no previous value to keep valid."))]})
-        version = KeyVersion.sealed(self, value, by, number=self.version + 1)
-        if version.fingerprint and current.fingerprint and bytes(version.fingerprint) == bytes(current.fingerprint):
-            raise unusable(_("This is the value in use already. Enter a new one."))
-        if self.reference_count:
-            version.check_usable(realms)
-        now = timezone.now()
-        # Accepted versions are always two neighbours: a rotation during an overlap ends the older one.
-        self.versions.filter(stage=KeyVersion.PREVIOUS).update(stage=KeyVersion.RETIRED, accepted_until=now)
-        current.stage = KeyVersion.PREVIOUS if overlap_hours else KeyVersion.RETIRED
-        current.accepted_until = now + OVERLAPS[overlap_hours]
-        current.save(update_fields=["stage", "accepted_until"])
-        version.save(force_insert=True)
-        self.version, self.rotated_at, self.rotated_by = version.number, now, by.name
-        self._save("version", "rotated_at", "rotated_by")
-        return version
+        return rotated(self, value, overlap_hours, by)
 
     # Below the verbs
 
@@ -292,6 +280,13 @@ class Key(models.Model):
             raise StaleEdit({"description": fresh.description})
         for column in self._meta.concrete_fields:
             setattr(self, column.attname, getattr(fresh, column.attname))
+
+    def _lock_version(self, replaces: int | None) -> int:
+        """The number of the current version. Raises StaleEdit when it is not the one that is to be replaced."""
+        self._lock()
+        if replaces not in (None, self.version):
+            raise StaleEdit({"version": self.version, "rotated_at": self.rotated_at, "rotated_by": self.rotated_by})
+        return self.version
 
     def _save(self, *columns: str) -> None:
         self.lock_version += 1

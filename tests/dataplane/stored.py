@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from gateway import inventory
+from gateway import stocktaking
 from gateway.inventory import Inventory
 from secrets_app.models import KeyVersion
 from secrets_app.plaintext import Plaintext
@@ -19,7 +19,7 @@ class Stored:
 
     @property
     def inventory(self) -> Inventory:
-        return inventory.load(self.pk)
+        return stocktaking.load(self.pk)
 
     @property
     def values(self) -> Mapping[UUID, Plaintext]:

@@ -119,6 +119,7 @@ ROWS: dict[str, Row] = {
     "key-rotate": Row(
         KEYS, _named("partner"), _says(generation="custom", value="another value that was posted", overlap="24"), "key.rotate"
     ),
+    "key-roll-back": Row(KEYS, lambda world: _named("turned")(world) | {"number": "1"}, _says(lock_version="2"), "key.roll_back"),
     "key-disable": Row(KEYS, _named("spare"), _says(), "key.disable"),
     "key-enable": Row(KEYS, _named("resting"), _says(), "key.enable"),
     "key-delete": Row(KEYS, _named("spare"), _says(confirm="spare"), "key.delete"),

@@ -37,6 +37,7 @@ class World:
         gateway, empty = cast.instance(region, "Main"), cast.instance(region, "Empty", version="2.1.11")
         cast.key(region, "spare")
         cast.key(region, "resting").disable(by=cast.SETUP)
+        cast.key(region, "turned").rotate(cast.value(), by=cast.SETUP)
         partner, upstream = cast.key(region, "partner"), cast.key(region, "upstream")
         chat = cast.service(gateway, "chat", keys=[upstream])
         cast.service(gateway, "open-house").open(by=cast.SETUP)

@@ -150,7 +150,9 @@ def test_versions_stand_newest_first_with_their_overlap(region: Region) -> None:
     key.rotate(cast.value(), 24, by=cast.actor("kim"))
     key.rotate(cast.value(), 1, by=cast.actor("kim"))
     page = text(get(ONE))
-    assert re.search(r"v3 Current just now by kim v2 Previous .* Still accepted, ends in 1 hour v1 Retired .* Ended just now", page)
+    assert re.search(
+        r"v3 Current just now by kim v2 Previous .* Still accepted, ends in 1 hour Make v2 current again v1 Retired .* Ended just now", page
+    )
     KeyVersion.objects.filter(stage="previous").update(accepted_until=timezone.now() - timedelta(minutes=5))
     assert re.search(r"v2 Retired .* Ended 5 minutes ago", text(get(ONE)))
 

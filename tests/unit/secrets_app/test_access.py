@@ -11,7 +11,7 @@ SELF = {"user.sign_in", "user.sign_out", "user.edit_theme"}
 EXPECTED = {
     "viewer": READ,
     "auditor": {"overview.view", "audit.view"},
-    "key_manager": READ | {"key.create", "key.edit", "key.rotate", "key.disable", "key.enable", "key.delete"},
+    "key_manager": READ | {"key.create", "key.edit", "key.rotate", "key.roll_back", "key.disable", "key.enable", "key.delete"},
     "operator": READ
     | {"key.bind", "key.move"}
     | {f"consumer.{verb}" for verb in ("create", "edit", "disable", "enable", "delete")}
