@@ -3,7 +3,7 @@
 Keyset pages cost the same everywhere in a list, however long it is, and a row that comes or goes meanwhile shifts nothing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import QueryDict
 
 Row = TypeVar("Row", bound=Model)
+T = TypeVar("T")
 
 ROWS_A_PAGE = 50
 LONGEST_SEARCH = 200  # characters
@@ -36,10 +37,10 @@ class Tab:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut(Generic[Row]):
+class Cut(Generic[T]):
     """One page of rows, and where the pages before and after it are ("" where there is none)."""
 
-    rows: list[Row]
+    rows: list[T]
     previous_url: str
     next_url: str
 
@@ -99,6 +100,16 @@ class Listing:
         shown = found[:ROWS_A_PAGE]
         previous = self._at("before", shown[0]) if place is not None else ""
         return Cut(shown, previous, self._at("after", shown[-1]) if len(found) > ROWS_A_PAGE else "")
+
+    def cut_list(self, rows: Sequence[T], name: Callable[[T], str]) -> Cut[T]:
+        """The page of rows that are no table's, in an order of their own; each has a name that no other has."""
+        names = [name(row) for row in rows]
+        after, before = self._address.get("after", ""), self._address.get("before", "")
+        start = names.index(after) + 1 if after in names else max(names.index(before) - ROWS_A_PAGE, 0) if before in names else 0
+        shown = list(rows[start : start + ROWS_A_PAGE])
+        end = start + len(shown)
+        previous = self._url(before=names[start]) if start and shown else ""
+        return Cut(shown, previous, self._url(after=names[end - 1]) if end < len(rows) else "")
 
     def _columns(self) -> list[str]:
         columns = list(self._sorts[self.sort.removeprefix("-")])

@@ -1,29 +1,23 @@
 """What the pages of plug-ins and their rules show, as values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from gateway.delivery import Delivery, Effect
 from gateway.holders import Holder
-from gateway.models import CustomPlugin, Instance, Plugin, Problem, Rule, Service
+from gateway.models import CustomPlugin, Instance, Plugin, Service
 from gateway.models.service import MCP
 from gateway.plugins import CATALOGUE
 from gateway.plugins.base import Official, Secret
-from gateway.plugins.document import read
-from gateway.plugins.paths import written
-from gateway.plugins.review import Mention
 from secrets_app.errors import NotFound
-from secrets_app.models import Key, Reference, Region
+from secrets_app.models import Region
 
-USES_SHOWN = 100  # references beside a text
 OF_INSTANCE = "instance"  # the place of the rule that is for every service
 
 PHASES: dict[str, Promise] = {
@@ -133,116 +127,6 @@ def installations(plugin: CustomPlugin) -> list[Installed]:
     numbers = plugin.installed.values_list("pk").annotate(every=Count("rules"), on=Count("rules", filter=Q(rules__enabled=True)))
     counted = {pk: (every, enabled) for pk, every, enabled in numbers.order_by()}
     return [Installed(one, *counted.get(one.pk, (0, 0))) for one in plugin.installed.select_related("instance").order_by("instance__name")]
-
-
-# ── Rules ──
-
-
-@dataclass(frozen=True, slots=True)
-class RuleRow:
-    """One line of a plug-in's rules."""
-
-    rule: Rule
-    place: str
-    keys: list[Key]
-    problems: int
-    effect: Effect
-
-
-def rule_rows(rules: Sequence[Rule], instance: Instance, delivery: Delivery) -> list[RuleRow]:
-    """Two queries, however many there are."""
-    ids = [rule.pk for rule in rules]
-    held: dict[int, dict[UUID, Key]] = {pk: {} for pk in ids}
-    for reference in Reference.objects.filter(holder_kind=Rule.audit_kind, holder_id__in=ids).select_related("key").order_by("pk"):
-        held[reference.holder_id][reference.key_id] = reference.key
-    failing = Problem.objects.filter(holder_kind=Rule.audit_kind, holder_id__in=ids).order_by().values_list("holder_id")
-    problems = dict(failing.annotate(Count("pk")))
-    return [
-        RuleRow(
-            rule,
-            place_of(rule.service),
-            keys := list(held[rule.pk].values()),
-            problems.get(rule.pk, 0),
-            delivery.effect(max([rule.changed_seq, *(key.changed_seq for key in keys)]), [instance.pk]),
-        )
-        for rule in rules
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a text. `at`: what the address asks for stands here."""
-
-    number: int
-    text: str
-    at: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RuleFacts:
-    row: RuleRow
-    lines: list[Line]
-    uses: "Uses"
-    down: bool
-
-    @classmethod
-    def of(cls, rule: Rule, instance: Instance, at: str) -> Self:
-        """`at` is the path of a field, or a line. Eight queries."""
-        delivery = Delivery.of(instance.region)
-        row = rule_rows([rule], instance, delivery)[0]
-        reasons = dict(Problem.objects.filter(holder_kind=Rule.audit_kind, holder_id=rule.pk).values_list("path", "reason"))
-        known = {key.name_folded: key for key in row.keys}
-        document = read(rule.text)
-        uses = []
-        for placed in document.refs:
-            path, key = written(placed.path), known.get(placed.ref.name.lower())
-            uses.append(Use(placed.ref.name, path, placed.mark.line, placed.mark.column, key, at == path, reasons.get(path, "")))
-        here = document.find(at)
-        lines = [Line(number, text, here is not None and number == here.line) for number, text in enumerate(rule.text.split("\n"), 1)]
-        return cls(row, lines, Uses.of(uses), not delivery.control_plane_up)
-
-    @property
-    def moving(self) -> bool:
-        effect = self.row.effect
-        return effect.total > 0 and not effect.everywhere and not self.down
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A reference in a text, for the list beside it."""
-
-    name: str
-    path: str
-    line: int
-    column: int
-    key: Key | None
-    here: bool = False
-    reason: str = ""  # why it is not served, as in Problem
-
-    @property
-    def quiet(self) -> bool:
-        return self.key is not None and self.key.enabled and not self.here and not self.reason
-
-    @classmethod
-    def of(cls, mention: Mention, at: str = "") -> Self:
-        return cls(mention.name, mention.path, mention.line, mention.column, mention.key, bool(at) and at == mention.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """The references of a text, as many as help: a text may have 2,000. Those that need attention or were asked for come first."""
-
-    shown: list[Use]
-    total: int
-
-    @classmethod
-    def of(cls, uses: list[Use]) -> Self:
-        first = sorted(uses, key=lambda use: use.quiet)[:USES_SHOWN]
-        return cls(sorted(first, key=lambda use: (use.line, use.column)), len(uses))
-
-    @property
-    def more(self) -> int:
-        return self.total - len(self.shown)
 
 
 # ── What may stand in a rule ──

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
+from console.facts.rules import rules_of
 from console.facts.services import instance_rows, joining, node_rows
 from console.facts.used import used_on
 from console.forms.base import REPEATED
@@ -17,7 +18,7 @@ from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
 from gateway.delivery import Delivery
-from gateway.models import Instance, Publication
+from gateway.models import Instance, Publication, Rule
 from gateway.uses import within
 from secrets_app.errors import AlreadyDone
 from secrets_app.models import Key
@@ -65,6 +66,9 @@ def detail(request: ConsoleRequest, ref: str) -> HttpResponse:
         "nodes": node_rows(instance, delivery, published),
         "services": instance.services.count(),
         "keys": _keys_used(request, instance).count(),
+        "plugins": instance.plugins.count(),
+        "rules": rules_of(instance, delivery),
+        "rule_count": Rule.objects.filter(plugin__instance=instance).count(),
         "down": not delivery.control_plane_up,
         "joining": joining(instance, delivery.by_instance.get(instance.pk, ()), settings.GATEWAY_PORT),
     }
@@ -108,13 +112,14 @@ def delete(request: ConsoleRequest, ref: str) -> HttpResponse:
     form = TypedName(posted(request), name=instance.name)
     if form.is_valid() and form.did(lambda: instance.delete(by=request.actor)):
         return see_other(request, _to(request, "instance-list"), notice=now("Instance %(name)s was deleted.") % {"name": instance.name})
-    services = instance.services.count()
+    services, plugins = instance.services.count(), list(instance.plugins.order_by("name").values_list("name", flat=True))
     context = {
         "form": form,
         "instance": instance,
         "services": services,
+        "plugins": plugins,
         "nodes": instance.nodes.count(),
-        "submit": "" if services else now("Delete instance"),
+        "submit": "" if services or plugins else now("Delete instance"),
         "danger": True,
         "size": "decision",
         "back": _to(request, "instance-detail", instance),

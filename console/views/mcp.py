@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
+from console.facts.rules import rules_at
 from console.facts.services import ServiceFacts, service_rows
 from console.facts.used import used_by
 from console.forms.base import REPEATED, TRIMMED
@@ -47,13 +48,14 @@ def list_(request: ConsoleRequest, ref: str) -> HttpResponse:
 @allows("mcp.view")
 def detail(request: ConsoleRequest, ref: str, name: str) -> HttpResponse:
     service = _service(request, ref, name)
-    listing = Listing(request.GET, {"name": ["name"]})
+    listing, delivery = Listing(request.GET, {"name": ["name"]}), Delivery.of(request.region)
     region = request.region.name
     context = {
         "service": service,
         "instance": service.instance,
         "facts": ServiceFacts.of(service, request.get_host().rsplit(":", 1)[0]),
-        "keys_used": used_by(service, Delivery.of(request.region), request.actor),
+        "keys_used": used_by(service, delivery, request.actor),
+        "rules": rules_at(service, delivery),
         "listing": listing,
         "cut": listing.cut(service.consumers.matching(listing.q)),
         "crumbs": [

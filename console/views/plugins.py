@@ -4,7 +4,8 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as now
 
-from console.facts.plugins import OF_INSTANCE, Entry, catalogue, entry, fields, place_of, rule_rows
+from console.facts.plugins import OF_INSTANCE, Entry, catalogue, entry, fields, place_of
+from console.facts.rules import rule_rows
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm, TypedName
 from console.middleware import allows
@@ -23,7 +24,8 @@ def list_(request: ConsoleRequest, ref: str) -> HttpResponse:
     instance = instance_of(request, ref)
     listing = Listing(request.GET, {"name": ["name"]}, filters=("installed",))
     entries = [one for one in catalogue(instance) if one.matches(listing.q) and (one.installed or listing.show != "installed")]
-    return page(request, "plugins/list.html", frame(request, instance, "plugins") | {"listing": listing, "entries": entries})
+    cut = listing.cut_list(entries, lambda one: one.official.name)
+    return page(request, "plugins/list.html", frame(request, instance, "plugins") | {"listing": listing, "cut": cut, "entries": cut.rows})
 
 
 @allows("plugin.view")

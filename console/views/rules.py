@@ -7,7 +7,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext as now
 
 from console.facts.diff import changes
-from console.facts.plugins import RuleFacts, Use, Uses, fields, inbound_only, rule_page, service_at
+from console.facts.plugins import fields, inbound_only, rule_page, service_at
+from console.facts.rules import RuleFacts, Use, Uses
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
 from console.forms.plugins import EDIT, SAVE, WriteRule

@@ -8,7 +8,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from console.facts.plugins import catalogue
-from gateway.models import Instance, Plugin, Rule, Service
+from gateway.models import Instance, Plugin, Problem, Rule, Service
+from gateway.plugins import CATALOGUE
 from secrets_app.models import AuditEntry, Key, Reference, Region
 from tests import cast
 from tests.unit.console.asking import assert_silent, get, markup, post, text
@@ -324,3 +325,77 @@ def test_an_address_to_what_is_not_there_opens_the_page(gateway: Instance, key_a
     cast.rule(key_auth, TEXT)
     for at in ("nosuch", "credentials%5B7%5D", "%00", "²"):
         assert " data-at=" not in markup(get(of_rule(gateway, f"edit/?at={at}"), "olive", status=400 if at == "%00" else 200))
+
+
+def test_a_long_catalogue_comes_in_pages_and_each_plugin_once(gateway: Instance, region: Region) -> None:
+    for number in range(60):
+        cast.custom_plugin(region, f"own-{number:02d}")
+    seen: list[str] = []
+    address = ""
+    for _page in range(2):
+        shown = markup(get(place(gateway) + address, part="plugins"))
+        seen += re.findall(r'<tr id="plugin-([\w-]+)">', shown)
+        address = next(iter(re.findall(r'rel="next" href="([^"]+)"', shown)), "")
+    assert address == ""
+    assert len(seen) == len(set(seen)) == 60 + len(CATALOGUE)
+    back = re.findall(r'rel="prev" href="([^"]+)"', shown)
+    assert re.findall(r'<tr id="plugin-([\w-]+)">', markup(get(place(gateway) + back[0], part="plugins"))) == seen[:50]
+    assert "own-07" in text(get(place(gateway) + "?q=OWN-07", part="plugins"))
+
+
+def test_a_service_lists_the_rules_that_its_requests_meet(gateway: Instance, key_auth: Plugin, chat: Service, edge: Key) -> None:
+    page = f"/local/instances/{gateway.ref}/services/chat/"
+    assert "No rule of a plug-in is for this service" in text(get(page, "vera"))
+    cast.rule(key_auth, TEXT)
+    assert "key-auth the instance's rule Enabled" in text(get(page, "vera"))
+    own = cast.rule(key_auth, "allow: []\n", chat, enabled=False)
+    assert "key-auth Disabled key-auth the instance's rule Enabled" in text(get(page))
+    own.enable(by=cast.SETUP)
+    assert of_rule(gateway, at="services/chat") in markup(get(page))
+    assert "the instance's rule" not in text(get(page))
+    assert "key-auth the instance's rule Enabled" in text(get(f"/local/instances/{gateway.ref}/mcp/{cast.mcp(gateway).name}/"))
+
+
+def test_an_instance_lists_its_rules_and_how_many_plugins_it_has(gateway: Instance, key_auth: Plugin, chat: Service, edge: Key) -> None:
+    page = f"/local/instances/{gateway.ref}/"
+    cast.plugin(gateway, "cors")
+    cast.rule(key_auth, TEXT)
+    cast.rule(key_auth, "allow: []\n", chat, enabled=False)
+    said = text(get(page, "vera"))
+    assert "2 plug-ins installed" in said
+    assert "Rules of plug-ins 2 Catalogue key-auth for the instance Enabled key-auth for chat Disabled" in said
+
+
+def test_an_instance_with_plugins_names_them_before_it_is_deleted(gateway: Instance, key_auth: Plugin) -> None:
+    page = f"/local/instances/{gateway.ref}/delete/"
+    cast.plugin(gateway, "cors")
+    said = get(page, "olive", part="panel")
+    assert "2 plug-ins are installed on it. Uninstall them first" in text(said)
+    assert place(gateway, "cors/") in markup(said)
+    assert 'name="confirm"' not in markup(said)
+    post(page, {"confirm": "gateway"}, "olive", status=409)
+    assert Instance.objects.filter(pk=gateway.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("disabled", "Callers with this key are not let in. The key is disabled."),
+        ("duplicate", "Another credential of this rule has the same value"),
+        ("charset", "cannot travel in an HTTP header, or is no “user:password”"),
+    ],
+)
+def test_why_a_key_of_a_rule_is_not_served_is_said_in_the_rules_words(
+    gateway: Instance, key_auth: Plugin, region: Region, edge: Key, reason: str, said: str
+) -> None:
+    rule = cast.rule(key_auth, TEXT)
+    Problem.objects.create(region=region, holder_kind="plugin", holder_id=rule.pk, path="credentials[0]", reason=reason)
+    assert said in text(get(of_rule(gateway)))
+
+
+def test_what_a_rule_cannot_send_closes_its_routes_and_says_so(gateway: Instance, region: Region, edge: Key) -> None:
+    text_ = "reqRules:\n- operate: add\n  headers:\n  - key: x-token\n    value: $ref{secretName}\n"
+    rule = cast.rule(cast.plugin(gateway, "transformer"), text_)
+    path = rule.references[0].path
+    Problem.objects.create(region=region, holder_kind="plugin", holder_id=rule.pk, path=path, reason="disabled")
+    assert "Requests that meet this rule are answered 503." in text(get(place(gateway, "transformer/rules/instance/")))
