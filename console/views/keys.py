@@ -22,12 +22,11 @@ from gateway.delivery import Delivery
 from gateway.uses import Census
 from secrets_app.errors import AlreadyDone, KeyInUse, NotFound
 from secrets_app.models import Key
-from secrets_app.models.finding import KeyQuerySet
+from secrets_app.models.finding import OPTIONS, KeyQuerySet
 from secrets_app.models.refusals import record_refusal
 from secrets_app.models.rotation import next_number
 
 SORTS = {"name": ["name_folded"], "referenced": ["-reference_count", "name_folded"], "rotated": ["-rotated_at", "name_folded"]}
-INBOUND, OUTBOUND = "inbound", "outbound"  # what a key is chosen for
 FILTERS = {"referenced": KeyQuerySet.referenced, "unused": KeyQuerySet.unused, "disabled": KeyQuerySet.disabled}
 
 
@@ -47,11 +46,13 @@ def list_(request: ConsoleRequest) -> HttpResponse:
 
 @allows("key.view")
 def options(request: ConsoleRequest) -> HttpResponse:
-    """The rows of a picker's list. `?for=inbound` leaves only keys that callers can present, `?for=outbound` those that can be sent."""
+    """The rows of a picker's list. `?for=` says what a key is wanted for (finding.USES): what cannot be bound for that stands last, with
+    the reason, where somebody types its name."""
     typed, use = request.GET.get("q", "")[:64], request.GET.get("for", "")
     keys = Key.visible_to(request.actor, request.region)
-    found = (keys.usable(inbound=use == INBOUND) if use in (INBOUND, OUTBOUND) else keys).options(typed)
-    return render(request, "keys/_options.html", {"found": found, "q": typed})
+    found = keys.usable(use).options(typed)
+    context = {"found": found, "withheld": keys.withheld(typed, use, OPTIONS - len(found)), "q": typed}
+    return render(request, "keys/_options.html", context)
 
 
 @allows("key.create")

@@ -17,12 +17,13 @@ from console.pages import page, see_other
 from console.requests import ConsoleRequest, posted
 from gateway import moving
 from gateway.delivery import Delivery
-from gateway.models import Instance
+from gateway.models import Consumer, Instance
 from gateway.models.credential import find_key_to_bind
 from gateway.moving import Plan
 from gateway.uses import Census
 from secrets_app.errors import AlreadyDone
 from secrets_app.models import Key
+from secrets_app.models.finding import CONSUMER, INBOUND, OUTBOUND
 
 INSTANCES = 50  # offered to choose from
 SEARCHABLE = 10  # holders; more are searched
@@ -81,6 +82,7 @@ def move(request: ConsoleRequest, name: str) -> HttpResponse:
         "plan": plan,
         "told": Told.of(plan, request.actor) if plan else None,
         "census": census,
+        "use": CONSUMER if Consumer.audit_kind in census.inbound else INBOUND if census.inbound else OUTBOUND,
         "back": _to(request, "key-detail", name),
         "crumbs": [(now("Key"), _to(request, "key-list")), (key.name, _to(request, "key-detail", name)), (now("Move"), "")],
     }

@@ -4,9 +4,11 @@ import re
 from typing import TYPE_CHECKING, Self
 
 from django.db import connection, models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_lazy as _
 
 from secrets_app.errors import NotFound
+from secrets_app.models.reference import Reference
 from secrets_app.models.version import KeyVersion
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 OPTIONS = 8  # rows a picker offers
 WORDS = 10  # of a search
 NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+OUTBOUND, INBOUND, CONSUMER = "outbound", "inbound", "consumer"  # what a key is chosen for
+USES = (OUTBOUND, INBOUND, CONSUMER)
 LAST = "{"  # the character after "z": names hold nothing that sorts behind it
 
 
@@ -31,11 +35,18 @@ class KeyQuerySet(models.QuerySet["Key"]):
     def disabled(self) -> Self:
         return self.filter(enabled=False)
 
-    def usable(self, *, inbound: bool) -> Self:
-        """Those whose value holders can use: to send it, or (inbound) to accept it from callers. See KeyVersion.why_unusable."""
-        current = KeyVersion.objects.filter(key=OuterRef("pk"), stage=KeyVersion.CURRENT, header_safe=True)
-        long_enough = current.filter(long_enough=True, fingerprint__isnull=False)
-        return self.filter(Exists(long_enough if inbound else current))
+    def usable(self, use: str) -> Self:
+        """Those that can be bound for a use: the value can be sent (OUTBOUND), accepted from callers as well (INBOUND), and no consumer
+        presents it yet (CONSUMER). See KeyVersion.why_unusable; of any other word, all."""
+        return self.filter(_can_be(use)) if use in USES else self.all()
+
+    def withheld(self, typed: str, use: str, most: int) -> list[tuple["Key", str]]:
+        """Keys that a picker would offer for what was typed, could they be bound for this use; each with the reason why not. One query."""
+        if not (typed := _bare(typed).lower()) or most < 1:
+            return []
+        cannot = self.filter(name_folded__contains=typed).filter(Q(enabled=False) | ~_can_be(use) if use in USES else Q(enabled=False))
+        told = cannot.annotate(sendable=_can_be(OUTBOUND), acceptable=_can_be(INBOUND)).order_by("name_folded")
+        return [(key, _why_not(key)) for key in told.only("name", "description", "version", "reference_count", "enabled")[:most]]
 
     def search(self, text: str) -> Self:
         """Keys whose name or description holds every word of the text, whatever its case. A pasted $ref{name} finds that key.
@@ -72,6 +83,27 @@ class KeyQuerySet(models.QuerySet["Key"]):
         if key is None:
             raise NotFound()
         return key
+
+
+def _can_be(use: str) -> Exists | Q:
+    current = KeyVersion.objects.filter(key=OuterRef("pk"), stage=KeyVersion.CURRENT, header_safe=True)
+    if use == OUTBOUND:
+        return Exists(current)
+    acceptable = Exists(current.filter(long_enough=True, fingerprint__isnull=False))
+    if use == INBOUND:
+        return acceptable
+    return Q(acceptable) & ~Q(Exists(Reference.objects.filter(key=OuterRef("pk"), realm=Reference.REGION)))
+
+
+def _why_not(key: "Key") -> str:
+    """In a few words, for a row of a list."""
+    if not key.enabled:
+        return str(_("Disabled"))
+    if not getattr(key, "sendable", True):
+        return str(_("Its value cannot travel in a header"))
+    if not getattr(key, "acceptable", True):
+        return str(_("Its value is shorter than 16 characters"))
+    return str(_("A consumer presents it already"))
 
 
 def search_text_of(name: str, description: str) -> str:

@@ -160,7 +160,7 @@
     }
     pick(option) {
       const typed = this.typed();
-      if (!option || typed === null) return;
+      if (!option || option.ariaDisabled === "true" || typed === null) return;
       const at = this.area.selectionStart, rest = /^\w*\}?/.exec(this.area.value.slice(at))[0];
       this.write(at - typed.length, at + rest.length, `${option.dataset.value}}`);
       this.close();

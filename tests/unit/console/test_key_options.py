@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from secrets_app.models import Region
+from secrets_app.models import Key, Region
 from tests import cast
 from tests.unit.console.asking import CANARY, assert_silent, get, markup, text
 
@@ -53,10 +53,58 @@ def test_only_keys_that_can_be_bound_at_a_place_are_offered_there(region: Region
     assert offered("") == offered("anything") == ["lines", "one", "short"]
 
 
-def test_two_queries_of_its_own_at_most(region: Region) -> None:
+def rows(use: str, typed: str = "") -> dict[str, str]:
+    """By name, why it cannot be chosen."""
+    page = markup(get(f"{OPTIONS}?q={typed}&for={use}"))
+    found = re.findall(r'data-value="(\w+)"( aria-disabled="true")?.*?(?:<small>(.*?)</small>)?<span class="meta">', page)
+    return {name: why if off else "" for name, off, why in found}
+
+
+def test_what_cannot_be_bound_stands_last_with_the_reason_where_its_name_is_typed(region: Region) -> None:
+    for name, value in (("key_d", ""), ("key_c", "hunter2"), ("key_b", "two\nlines of a value"), ("key_a", "")):
+        cast.key(region, name, value)
+    Key.objects.get(name="key_a").disable(by=cast.SETUP)
+    cast.consumer(region, bound_to=cast.key(region, "key_e"))
+    disabled, unsendable = {"key_a": "Disabled"}, {"key_b": "Its value cannot travel in a header"}
+    short, taken = {"key_c": "Its value is shorter than 16 characters"}, {"key_e": "A consumer presents it already"}
+    assert rows("outbound", "key") == {"key_c": "", "key_d": "", "key_e": ""} | disabled | unsendable
+    assert rows("inbound", "key") == {"key_d": "", "key_e": ""} | disabled | unsendable | short
+    assert rows("consumer", "key") == {"key_d": ""} | disabled | unsendable | short | taken
+    assert rows("", "key") == {"key_b": "", "key_c": "", "key_d": "", "key_e": ""} | disabled
+    assert list(rows("consumer", "key")) == ["key_d", "key_a", "key_b", "key_c", "key_e"]
+    assert rows("consumer") == {"key_d": ""}
+
+
+def test_no_more_rows_than_a_list_takes(region: Region) -> None:
+    for number in range(12):
+        cast.key(region, f"key_{number}", "short" if number % 2 else "")
+    assert len(rows("consumer", "key")) == 8
+    assert list(rows("consumer", "key").values()).count("") == 6
+
+
+def test_every_picker_asks_for_what_it_is_for(region: Region) -> None:
+    gateway = cast.instance(region)
+    key = cast.key(region, "one")
+    tools = cast.mcp(gateway, "tools")
+    cast.service(gateway, "chat", keys=[key])
+    base = f"/local/instances/{gateway.ref}"
+    for page, use in (
+        ("/local/consumers/new/", "consumer"),
+        (f"{base}/services/new/", "outbound"),
+        (f"{base}/services/chat/edit/", "outbound"),
+        (f"{base}/mcp/{tools.name}/backend-auth/", "outbound"),
+        ("/local/keys/one/move/", "outbound"),
+    ):
+        asked = set(re.findall(r'hx-get="/local/keys/options/([^"]*)"', markup(get(page, "olive"))))
+        assert asked == {f"?for={use}"}, page
+    cast.consumer(region, bound_to=key)
+    assert "options/?for=consumer" in markup(get("/local/keys/one/move/", "olive"))
+
+
+def test_few_queries_of_its_own(region: Region) -> None:
     client = cast.client("olive")
     client.get(OPTIONS)
     with CaptureQueriesContext(connection) as asked:
         client.get(OPTIONS + "?q=o&for=inbound")
-    assert len([query for query in asked if "secrets_app_key" in query["sql"]]) == 2
+    assert len([query for query in asked if "secrets_app_key" in query["sql"]]) == 3
     assert not any("COUNT(" in query["sql"] for query in asked)
