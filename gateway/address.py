@@ -74,6 +74,14 @@ def is_ours(address: Address, ports: set[int]) -> bool:
     return address.port in ports and (_names_this_machine(address.host) or any(map(_is_here, _addresses(address.host))))
 
 
+def is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _host(host: str) -> str:
     if "%" in host:
         raise _refused(_("The host name is not valid."))

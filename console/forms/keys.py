@@ -87,8 +87,8 @@ class CreateKey(_ValueForm):
         return master_key
 
 
-class RotateKey(_ValueForm):
-    """`overlap` is asked for only where a caller presents the key. `lock_version` is the version that the rotation is to replace."""
+class _NextVersion(DeedForm):
+    """`overlap` is asked for only where a caller presents the key. `lock_version` is the version that steps down."""
 
     overlap = OverlapField()
 
@@ -103,20 +103,12 @@ class RotateKey(_ValueForm):
         return int(self.cleaned_data.get("overlap", 0))
 
 
-class RollBackKey(DeedForm):
-    """`overlap` and `lock_version` as in RotateKey: the version that is current now, and for how long it stays accepted."""
+class RotateKey(_NextVersion, _ValueForm):
+    pass
 
-    overlap = OverlapField()
 
-    def __init__(self, *args: Any, key: Key, inbound: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.initial["lock_version"] = key.version
-        if not inbound:
-            del self.fields["overlap"]
-
-    @property
-    def overlap_hours(self) -> int:
-        return int(self.cleaned_data.get("overlap", 0))
+class RollBackKey(_NextVersion):
+    pass
 
 
 class EditKey(DeedForm):

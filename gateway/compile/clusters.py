@@ -1,6 +1,5 @@
 """Back ends of services. A service has one cluster per key, and the cluster itself puts the key on."""
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
@@ -24,6 +23,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from gateway.address import Address as ServiceAddress
+from gateway.address import is_ip
 from gateway.compile.announced import announcing_filter
 from gateway.compile.wire import authority, over_ads, packed, seconds
 from gateway.inventory import Service, Use
@@ -77,7 +77,7 @@ def _back_end(name: str, place: Service | ServiceAddress, filters: list[HttpFilt
     return Cluster(
         name=name,
         # LOGICAL_DNS keeps open connections when a provider's many addresses change; STRICT_DNS would cut them.
-        type=Cluster.STATIC if _is_ip(place.host) else Cluster.LOGICAL_DNS,
+        type=Cluster.STATIC if is_ip(place.host) else Cluster.LOGICAL_DNS,
         dns_lookup_family=Cluster.ALL,
         connect_timeout=seconds(5),
         load_assignment=_endpoint(name, place),
@@ -112,14 +112,14 @@ def _tls() -> TransportSocket:
 
 def _tls_to(host: str) -> TransportSocket:
     """Of one host, by its own name whatever the request says."""
-    kind = SubjectAltNameMatcher.IP_ADDRESS if _is_ip(host) else SubjectAltNameMatcher.DNS
+    kind = SubjectAltNameMatcher.IP_ADDRESS if is_ip(host) else SubjectAltNameMatcher.DNS
     name = SubjectAltNameMatcher(san_type=kind, matcher=StringMatcher(exact=host))
     validation = CommonTlsContext.CombinedCertificateValidationContext(
         default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=[name]),
         validation_context_sds_secret_config=SdsSecretConfig(name=SYSTEM_CA),
     )
     context = UpstreamTlsContext(
-        sni="" if _is_ip(host) else host, common_tls_context=CommonTlsContext(combined_validation_context=validation)
+        sni="" if is_ip(host) else host, common_tls_context=CommonTlsContext(combined_validation_context=validation)
     )
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
 
@@ -128,11 +128,3 @@ def _endpoint(name: str, place: Service | ServiceAddress) -> ClusterLoadAssignme
     address = Address(socket_address=SocketAddress(address=place.host, port_value=place.port))
     endpoint = LbEndpoint(endpoint=Endpoint(address=address))
     return ClusterLoadAssignment(cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])])
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

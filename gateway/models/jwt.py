@@ -1,6 +1,5 @@
 """How callers of a consumer with tokens are known: whose signature counts, where the token stands, and which claim says who it is."""
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from gateway.address import parse_address
+from gateway.address import is_ip, parse_address
 from gateway.jwks import HoldsSecret, NotUsable, public_keys
 from gateway.methods import ASYMMETRIC, JWT, REMOTE, SYMMETRIC
 from gateway.names import JWKS_PATH
@@ -192,7 +191,7 @@ def _check_url(new: NewJwt, ours: bool) -> str:
     url = str(address) + ("/" if new.url.endswith("/") else "")
     if len(url) > LONGEST_URL:
         raise Invalid({"url": [str(_("Use at most %(limit)d characters.") % {"limit": LONGEST_URL})]})
-    if _is_ip(address.host):
+    if is_ip(address.host):
         raise Invalid({"url": [str(_("Enter the host by its name, not as an IP address."))]})
     if ours:
         raise Invalid({"url": [str(_("This is the console's, the control plane's or a gateway's own address."))]})
@@ -222,11 +221,3 @@ def _check_text(field: str, text: str, longest: int) -> dict[str, list[str]]:
     if not text or len(text) > longest or not text.isprintable() or text != text.strip():
         return {field: [str(_("Use 1 to %(limit)d printable characters, with no space at either end.") % {"limit": longest})]}
     return {}
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
