@@ -47,7 +47,7 @@ def figures(region: Region, actor: Actor) -> list[Figure]:
             now("Keys"), keys.count(), now("%(n)d referenced") % {"n": keys.filter(reference_count__gt=0).count()}, to("key-list", region)
         ),
         Figure(now("Consumers"), consumers.count(), now("%(n)d disabled") % {"n": off}, to("consumer-list", region)),
-        Figure(now("AI services"), services.count(), across, to("instance-list", region)),
+        Figure(now("Services"), services.count(), across, to("instance-list", region)),
         Figure(
             now("Nodes"), nodes.count(), now("%(n)d connected") % {"n": nodes.filter(connected=True).count()}, to("instance-list", region)
         ),

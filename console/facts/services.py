@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
+from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from console.commands import run_gateway
 from gateway.agents import app_of
@@ -12,6 +13,7 @@ from gateway.call import Call, call
 from gateway.delivery import Delivery, Effect
 from gateway.models import SERVICE_HOLDERS, Authorization, Consumer, Instance, Node, Problem, Service
 from gateway.models.credential import REFERENCE
+from gateway.models.service import MCP
 from gateway.sources import BEARER
 from secrets_app.models import Key, Reference
 
@@ -23,15 +25,33 @@ class InstanceRow:
     """One line of the list of instances."""
 
     instance: Instance
-    services: int
+    services: "Counted"
     effect: Effect  # of the region's last published state
 
 
 def instance_rows(instances: Sequence[Instance], delivery: Delivery, published: int) -> list[InstanceRow]:
     """One query, however many there are."""
-    counts = Service.objects.filter(instance__in=instances).order_by().values_list("instance").annotate(Count("pk"))
-    services = dict(counts)
-    return [InstanceRow(one, services.get(one.pk, 0), delivery.effect(published, [one.pk])) for one in instances]
+    services = counted(instances)
+    return [InstanceRow(one, services[one.pk], delivery.effect(published, [one.pk])) for one in instances]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The services of an instance, by the lists they stand in."""
+
+    here: int = 0  # AI and Agent
+    mcp: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.here + self.mcp
+
+
+def counted(instances: Sequence[Instance]) -> dict[UUID, Counted]:
+    """One query."""
+    rows = Service.objects.filter(instance__in=instances).order_by().values_list("instance")
+    counts = rows.annotate(here=Count("pk", filter=~Q(kind=MCP)), mcp=Count("pk", filter=Q(kind=MCP)))
+    return {one.pk: Counted() for one in instances} | {pk: Counted(here, mcp) for pk, here, mcp in counts}
 
 
 @dataclass(frozen=True, slots=True)

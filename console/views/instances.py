@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.rules import rules_of
-from console.facts.services import instance_rows, joining, node_rows
+from console.facts.services import counted, instance_rows, joining, node_rows
 from console.facts.used import used_on
 from console.forms.base import REPEATED
 from console.forms.confirm import TypedName
@@ -64,7 +64,7 @@ def detail(request: ConsoleRequest, ref: str) -> HttpResponse:
     context = frame(request, instance, "overview") | {
         "effect": delivery.effect(published, [instance.pk]),
         "nodes": node_rows(instance, delivery, published),
-        "services": instance.services.count(),
+        "services": counted([instance])[instance.pk],
         "keys": _keys_used(request, instance).count(),
         "plugins": instance.plugins.count(),
         "rules": rules_of(instance, delivery),
@@ -112,14 +112,14 @@ def delete(request: ConsoleRequest, ref: str) -> HttpResponse:
     form = TypedName(posted(request), name=instance.name)
     if form.is_valid() and form.did(lambda: instance.delete(by=request.actor)):
         return see_other(request, _to(request, "instance-list"), notice=now("Instance %(name)s was deleted.") % {"name": instance.name})
-    services, plugins = instance.services.count(), list(instance.plugins.order_by("name").values_list("name", flat=True))
+    services, plugins = counted([instance])[instance.pk], list(instance.plugins.order_by("name").values_list("name", flat=True))
     context = {
         "form": form,
         "instance": instance,
         "services": services,
         "plugins": plugins,
         "nodes": instance.nodes.count(),
-        "submit": "" if services or plugins else now("Delete instance"),
+        "submit": "" if services.total or plugins else now("Delete instance"),
         "danger": True,
         "size": "decision",
         "back": _to(request, "instance-detail", instance),

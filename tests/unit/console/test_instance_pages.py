@@ -155,6 +155,17 @@ def test_an_instance_with_services_is_not_deleted(east: Instance) -> None:
     post(f"{LIST}{east.ref}/delete/", {"confirm": "east"}, status=404)
 
 
+def test_mcp_services_are_counted_where_they_are_listed(region: Region, east: Instance) -> None:
+    cast.mcp(east, "tools")
+    assert "0 services 1 MCP service" in text(get(LIST))
+    for page in (LIST, f"{LIST}{east.ref}/", f"{LIST}{east.ref}/delete/"):
+        assert f'href="{LIST}{east.ref}/mcp/"' in markup(get(page))
+    question = text(get(f"{LIST}{east.ref}/delete/"))
+    assert "It still has 1 service." in question
+    assert "Show its MCP services" in question
+    assert "Show its services" not in question
+
+
 def test_an_instance_of_another_region_reads_like_one_that_never_was(region: Region) -> None:
     foreign = cast.instance(Region.create("other", "Other", by=cast.SETUP))
     for page in ("", "nodes/", "services/", "services/new/", "delete/"):
