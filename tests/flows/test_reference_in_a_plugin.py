@@ -1,4 +1,4 @@
-"""The documentation's page "Reference keys", its sections "Reference a key in a plugin" and "View key references": walked from a fresh console
+"""The documentation's page "Reference keys", "Reference a key in a plugin" and "View key references": walked from a fresh console
 to a call through a real Envoy, with JavaScript and without."""
 
 from collections.abc import Iterator
