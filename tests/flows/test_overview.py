@@ -128,6 +128,7 @@ def test_the_state_of_the_gateways_follows_by_itself_and_waits_while_somebody_is
     page = visit("/local/")
     gateways, concerns = (page.get_by_role("main").get_by_role("region", name=name) for name in ("Gateways", "Needs attention"))
     expect(gateways).to_contain_text("1 node is not connected")
+    expect(page.get_by_role("complementary", name="Console")).to_contain_text("0 of 1 nodes in sync")
     gateways.get_by_role("link", name="prod-east").focus()
     Node.objects.update(connected=True)
     with page.expect_response("**/local/"):
@@ -137,6 +138,7 @@ def test_the_state_of_the_gateways_follows_by_itself_and_waits_while_somebody_is
     expect(gateways).not_to_contain_text("is not connected")
     expect(concerns).not_to_contain_text("is not connected")
     expect(concerns).to_contain_text("acme is not served")
+    expect(page.get_by_role("complementary", name="Console")).to_contain_text("1 node in sync")
 
 
 def test_axe_finds_nothing(visit: Visit, busy: Region) -> None:
