@@ -28,6 +28,7 @@ _CURVES: dict[str, tuple[ec.EllipticCurve, int, str]] = {
 }
 _RSA_ALGORITHMS = {f"{kind}{size}" for kind in ("RS", "PS") for size in (256, 384, 512)}
 _RSA_BITS = range(2048, 8192 + 1)
+_RSA_EXPONENTS = (3, 65537)  # Envoy reads no other
 _TOLD = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 
 
@@ -80,6 +81,8 @@ def _public(key: dict[str, Any]) -> dict[str, str]:
     if not all(isinstance(key.get(name), str) for name in names):
         text = _("A key of kind %(kind)s has the fields %(names)s, all of them text.")
         raise NotUsable(text % {"kind": kind, "names": ", ".join(_TOLD[kind])})
+    if not key.get("kid", "").isprintable():
+        raise NotUsable(_("A “kid” here holds characters that cannot be shown. Copy the set again from its source."))
     try:
         algorithms = _KINDS[kind](key)
     except NotUsable:
@@ -97,7 +100,12 @@ def _rsa(key: dict[str, Any]) -> set[str]:
     modulus = _number(key["n"])
     if modulus.bit_length() not in _RSA_BITS:
         raise NotUsable(_("An RSA key here has %(least)d to %(most)d bits.") % {"least": _RSA_BITS[0], "most": _RSA_BITS[-1]})
-    rsa.RSAPublicNumbers(_number(key["e"]), modulus).public_key()
+    exponent = _number(key["e"])
+    if exponent not in _RSA_EXPONENTS:
+        raise NotUsable(_("The exponent of an RSA key here must be 65537 or 3. Let whoever signs tokens make a usual key."))
+    if modulus % 2 == 0:
+        raise ValueError
+    rsa.RSAPublicNumbers(exponent, modulus).public_key()
     return _RSA_ALGORITHMS
 
 

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.jwks import KEYS, HoldsSecret, NotUsable, public_keys
-from tests.keys_of_tokens import ec_key, ed_key, key_set, rsa_key
+from tests.keys_of_tokens import RSA, ec_key, ed_key, key_set, number, rsa_key
 
 P384, P521, K256 = (ec.generate_private_key(curve()) for curve in (ec.SECP384R1, ec.SECP521R1, ec.SECP256K1))
 
@@ -20,6 +20,7 @@ USABLE = [
     without(rsa_key(), "kid"),
     rsa_key(alg="RS256", use="sig", x5c=["AAAA"], key_ops=["verify"], other={"a": 1}),
     rsa_key(alg="PS512"),
+    rsa_key(e="Aw"),
     ec_key(),
     ec_key(alg="ES256"),
     ec_key(P384, alg="ES384"),
@@ -51,6 +52,10 @@ def test_of_a_key_that_can_be_used_only_what_it_takes_goes_on(key: dict[str, Any
         rsa_key(n=base64.b64encode(b"\xff" * 256).decode()),
         rsa_key(e="AA"),
         rsa_key(e="AQAB="),
+        # Envoy reads none of these, and would refuse all that stands beside them.
+        *(rsa_key(e=number(exponent)) for exponent in (5, 17, 257, 65539, 2**64 + 1)),
+        rsa_key(n=number(RSA.public_key().public_numbers().n - 1)),
+        *(rsa_key(kid=kid) for kid in ("\ud800", "a\udc00", "a\0")),
         without(rsa_key(), "n"),
         without(rsa_key(), "e"),
         {"kty": "RSA", "x5c": ["AAAA"]},
