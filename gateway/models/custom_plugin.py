@@ -17,6 +17,7 @@ from secrets_app.models import Planned, Reference, Region, deed
 from secrets_app.refs import looks_like_reference
 
 SOURCE_LIMIT = 64 * 1024  # bytes
+LINE_LIMIT = 5_000
 PRIORITIES = range(1001)
 
 
@@ -181,6 +182,8 @@ def _problem_with_source(source: str) -> Any:
     raw = source.encode(errors="replace")
     if len(raw) > SOURCE_LIMIT:
         return _("The script is longer than %(limit)d KiB.") % {"limit": SOURCE_LIMIT // 1024}
+    if source.count("\n") > LINE_LIMIT:
+        return _("The script has more than %(limit)d lines.") % {"limit": LINE_LIMIT}
     if "\0" in source:
         return _("The script holds a NUL character. Paste it again without it.")
     if looks_like_reference(raw):

@@ -22,6 +22,7 @@ from secrets_app import refs
 from secrets_app.refs import Ref, RefFault, Template
 
 TEXT_LIMIT = 64 * 1024  # characters
+LINE_LIMIT = 5_000  # each is a row of the pages that show a text
 DEPTH_LIMIT = 32
 NODE_LIMIT = 5_000
 REF_LIMIT = 2_000
@@ -125,6 +126,8 @@ def _outside_bounds(text: str) -> Fault | None:
     if len(text) > TEXT_LIMIT:
         message = _("This text has %(size)d characters; a rule has at most %(limit)d.")
         return _fault_at(text, TEXT_LIMIT, message % {"size": len(text), "limit": TEXT_LIMIT})
+    if text.count("\n") > LINE_LIMIT:
+        return Fault(LINE_LIMIT + 1, 1, "", str(_("This text has more than %(limit)d lines.") % {"limit": LINE_LIMIT}))
     if found := UNREADABLE.search(text):
         message = _("An invisible character (%(code)s) stands here. Remove it.")
         return _fault_at(text, found.start(), message % {"code": f"U+{ord(found[0]):04X}"})

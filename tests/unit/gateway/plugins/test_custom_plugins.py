@@ -42,6 +42,7 @@ def test_one_is_created_with_one_entry(region: Region) -> None:
         ("description", "x" * 501),
         ("source", "  \n"),
         ("source", "x" * (64 * 1024 + 1)),
+        ("source", "-- \n" * 5_001),
         ("source", "-- \0"),
         ("source", 'local key = "$ref{secretName}"'),
         ("schema", "{"),

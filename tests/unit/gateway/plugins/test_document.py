@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.plugins import document
-from gateway.plugins.document import DEPTH_LIMIT, FAULT_LIMIT, NODE_LIMIT, REF_LIMIT, TEXT_LIMIT, Fault, read
+from gateway.plugins.document import DEPTH_LIMIT, FAULT_LIMIT, LINE_LIMIT, NODE_LIMIT, REF_LIMIT, TEXT_LIMIT, Fault, read
 from secrets_app.refs import Ref, Template
 
 SEED = """\
@@ -168,6 +168,12 @@ def test_the_longest_text_and_one_character_more() -> None:
     longest = "a: " + "x" * (TEXT_LIMIT - 3)
     assert read(longest).faults == ()
     assert str(TEXT_LIMIT) in first(longest + "x").message
+
+
+def test_a_text_has_so_many_lines() -> None:
+    assert read("a: 1\n" + "\n" * (LINE_LIMIT - 1)).faults == ()
+    fault = first("a: 1\n" + "\n" * LINE_LIMIT)
+    assert (fault.line, str(LINE_LIMIT) in fault.message) == (LINE_LIMIT + 1, True)
 
 
 def test_depth_is_bounded() -> None:

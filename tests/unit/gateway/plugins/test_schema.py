@@ -1,11 +1,14 @@
 """The part of JSON Schema that configurations are checked with, and what a person may declare in it."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
-from gateway.plugins.custom import EXAMPLE, SCHEMA_LIMIT, problem_with_schema
+from gateway.plugins.custom import EXAMPLE, SCHEMA_LIMIT, official, problem_with_schema
+from gateway.plugins.document import FAULT_LIMIT
+from gateway.plugins.examine import examine
 from gateway.plugins.paths import Path, matches, written
 from gateway.plugins.schema import findings, nearest
 from secrets_app.refs import Template, parse
@@ -150,3 +153,22 @@ def test_depth_of_a_declared_schema_is_bounded() -> None:
 
 def test_a_template_stands_for_text() -> None:
     assert said(Template(("a",)), {"type": "string"}) == []
+
+
+ALIKE = {f"field_name_{number:03d}": {"type": "string"} for number in range(100)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (ALIKE, "".join(f"fieldname{number:04d}:\n" for number in range(4300))),
+        ({"a": {"type": "array", "items": {"enum": list(range(2800))}}}, "a: [" + "z," * 4900 + "]"),
+    ],
+)
+def test_a_text_with_thousands_of_faults_is_told_a_few_of_them_in_little_time(fields: dict[str, Any], text: str) -> None:
+    schema = json.dumps({"type": "object", "properties": fields})
+    assert problem_with_schema(schema) == ""
+    began = time.monotonic()
+    _read, faults = examine(official("x", "", schema, "default", 1, 1), text, "instance")
+    assert time.monotonic() - began < 2
+    assert len(faults) == FAULT_LIMIT
