@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.actor import Actor
@@ -13,7 +13,7 @@ from secrets_app.errors import AlreadyDone, Conflict, FormReused, NotAllowed, Va
 from secrets_app.models.audit import AuditEntry, Draft, Fact, Subject
 from secrets_app.models.refusals import record
 
-_TAKEN_OR_GONE = {"23505", "23503"}  # unique_violation, foreign_key_violation
+_LOST = {"23505", "23503", "40P01"}  # unique_violation, foreign_key_violation, deadlock_detected
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,15 @@ def deed(
 
 @contextmanager
 def _lost_races(draft: Draft) -> Iterator[None]:
-    """On PostgreSQL two deeds may pass the same check and meet at a constraint: for the second that is a conflict, not a failure.
+    """On PostgreSQL two deeds may pass the same check and meet at a constraint, or each wait for a row that the other holds: a deed of a
+    holder takes the holder first, one of a key the key. For the second that is a conflict, not a failure.
 
     The driver's own error is let go: it quotes what was to be stored. SQLite's deeds follow one another.
     """
     try:
         yield
-    except IntegrityError as broken:
-        if getattr(broken.__cause__, "sqlstate", "") not in _TAKEN_OR_GONE:
+    except (IntegrityError, OperationalError) as broken:
+        if getattr(broken.__cause__, "sqlstate", "") not in _LOST:
             raise
     else:
         return

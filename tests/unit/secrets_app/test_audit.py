@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.utils import timezone
 
 from secrets_app.access import ACTIONS
@@ -182,10 +182,21 @@ class Taken(Exception):
     sqlstate = "23505"
 
 
-def test_the_loser_of_a_race_meets_a_conflict_and_not_the_drivers_words(region: Region) -> None:
+class Deadlock(Exception):
+    sqlstate = "40P01"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (IntegrityError("Key (name)=(quoted by the driver) already exists"), Taken()),
+        (OperationalError("deadlock detected: quoted by the driver"), Deadlock()),
+    ],
+)
+def test_the_loser_of_a_race_meets_a_conflict_and_not_the_drivers_words(region: Region, error: Exception, cause: Exception) -> None:
     def losing() -> None:
         with deed(cast.SETUP, "key.bind", region):
-            raise IntegrityError("Key (name)=(quoted by the driver) already exists") from Taken()
+            raise error from cause
 
     with pytest.raises(Conflict, match="at the same moment") as lost:
         losing()
@@ -207,6 +218,8 @@ def test_the_loser_of_a_race_with_its_own_twin_is_told_that_it_is_done(region: R
 def test_any_other_broken_constraint_is_a_failure_of_ours(region: Region) -> None:
     with pytest.raises(IntegrityError), deed(cast.SETUP, "key.bind", region):
         raise IntegrityError("NOT NULL constraint failed")
+    with pytest.raises(OperationalError), deed(cast.SETUP, "key.bind", region):
+        raise OperationalError("the disk is full")
 
 
 # The chain
