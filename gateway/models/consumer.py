@@ -141,6 +141,8 @@ class Consumer(Noun):
         ours = jwt is not None and by.may("consumer.edit") and leads_to_us(jwt)
         with deed(by, "consumer.edit", self) as entry:
             self._lock(lock_version)
+            if self.takes_tokens != isinstance(jwt, NewJwt):
+                raise Conflict(_("The authentication method of this consumer was switched meanwhile. Open the form again."))
             places = (jwt.place,) if jwt else tuple(sources)
             moved = places != self.sources
             wrong = check_presented(self.region, jwt, places, ours, self) if jwt or moved else {}

@@ -26,7 +26,7 @@ CACHE_SECONDS = (60, 300, 600, 3600, 86400)
 USUAL_CLAIM, USUAL_CACHE = "uid", 600
 LONGEST_CLAIM, LONGEST_VALUE, LONGEST_URL = 128, 256, 500
 
-_PREFIX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{0,32}")
+_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,32}")  # as names of headers are: it is shown for a shell too
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ def test_keys_are_not_fetched_from_the_console_itself(region: Region) -> None:
         ({"prefix": "Bearer "}, "prefix"),
         ({"prefix": "é"}, "prefix"),
         ({"prefix": "x" * 33}, "prefix"),
+        *(({"prefix": prefix}, "prefix") for prefix in ("`id`", "$HOME", "a!b", "a'b")),
         ({"claim": ""}, "claim"),
         ({"claim": "x" * 129}, "claim"),
         ({"claim": "a\nb"}, "claim"),
@@ -236,6 +237,17 @@ def test_an_edit_says_what_it_changed_and_leaves_the_secret(region: Region) -> N
     assert stale.value.current["claim"] == "sub"
     consumer.edit(description="x", jwt=new, lock_version=2, by=olive)
     assert last_entry().facts["changed"] == []
+
+
+def test_an_edit_of_the_other_method_changes_nothing(region: Region) -> None:
+    """A form that was opened before somebody switched the method, with the version of today."""
+    acme, alice = cast.bearer(region, "acme"), cast.consumer(region, "alice")
+    with pytest.raises(Conflict):
+        acme.edit(description="x", sources=(Source("header", "x-a"), Source("header", "x-b")), lock_version=1, by=cast.actor("olive"))
+    with pytest.raises(Conflict):
+        alice.edit(description="x", jwt=cast.jwt(), lock_version=1, by=cast.actor("olive"))
+    assert [one.sources for one in Consumer.objects.order_by("name")] == [(BEARER,), (BEARER,)]
+    assert (alice.references.count(), alice.credentials.count(), Jwt.objects.count()) == (1, 1, 1)
 
 
 def test_another_type_of_key_ends_the_secret_and_a_new_one_begins(region: Region) -> None:

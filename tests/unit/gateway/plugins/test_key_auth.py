@@ -75,7 +75,7 @@ def test_global_auth_belongs_to_the_instance() -> None:
         ("credentials:\n- $ref{a}\nkeys: [k]\nin_header: no", "in_header", "true or false"),
         ("credentials:\n- $ref{a}\nkeys: [a b]", "keys[0]", "header name"),
         ("credentials:\n- $ref{a}\nkeys: [host]", "keys[0]", "Choose another"),
-        ("credentials:\n- $ref{a}\nkeys: ['a&b']", "keys[0]", "parameter name"),
+        ("credentials:\n- $ref{a}\nkeys: ['a&b']\nin_header: false", "keys[0]", "parameter name"),
         ("credentials:\n- $ref{a}\nkeys: [k, k]", "keys[1]", "twice"),
         ("credentials:\n- $ref{a}\nkeys:\n- $ref{b}", "keys[0]", "no credential"),
         ("credentials:\n- $ref{a}\nkey: [k]\nkeys: [k]", "key", "Did you mean “keys”?"),
