@@ -8,8 +8,6 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
-from gateway.names import LOOP_HEADER
-
 SOURCES_A_CONSUMER = 3  # as documented; several are headers all of them
 SOURCES_A_REGION = 16  # distinct places where the gateways of a region look for a credential; each costs a look at every request
 
@@ -21,10 +19,10 @@ _PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 # and a caller whose own credential comes in a later place would be refused for what stands there.
 TAKEN_HEADERS = frozenset(
     {
-        "accept", "authorization", "baggage", "cache-control", "connection", "cookie", "date", "expect", "forwarded", "from", "host",
-        "idempotency-key", "keep-alive", "last-event-id", "max-forwards", "origin", "pragma", "priority", "proxy-connection", "range",
-        "referer", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "via", "x-client-request-id",
-        "x-goog-api-client", "x-goog-user-project", "x-request-id", LOOP_HEADER,
+        "accept", "authorization", "baggage", "cache-control", "cdn-loop", "connection", "cookie", "date", "expect", "forwarded", "from",
+        "host", "idempotency-key", "keep-alive", "last-event-id", "max-forwards", "origin", "pragma", "priority", "proxy-connection",
+        "range", "referer", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "via",
+        "x-client-request-id", "x-goog-api-client", "x-goog-user-project", "x-request-id",
     }
 )  # fmt: skip
 TAKEN_PREFIXES = (
