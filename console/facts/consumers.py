@@ -91,8 +91,8 @@ class Facts:
     call: Call | None
 
     @classmethod
-    def of(cls, consumer: Consumer, host: str) -> Self:
-        """Twelve queries at most."""
+    def of(cls, consumer: Consumer, host: str, kind: str = AI) -> Self:
+        """`kind` of service that the page shows how to call, where the consumer may call one. Twelve queries at most."""
         delivery, found = Delivery.of(consumer.region), held([consumer])[consumer.pk]
         return cls(
             credentials=tuple(_presented(consumer, found, delivery)),
@@ -100,7 +100,7 @@ class Facts:
             down=not delivery.control_plane_up,
             service_count=consumer.authorizations.count(),
             elsewhere=tuple(consumer.other_sources()),
-            call=_call(consumer, delivery, host),
+            call=_call(consumer, kind, delivery, host),
         )
 
     @property
@@ -134,10 +134,10 @@ def _effect(consumer: Consumer, keys: Iterable[Key], delivery: Delivery) -> Effe
     return delivery.effect(max([consumer.changed_seq, *(key.changed_seq for key in keys)]))
 
 
-def _call(consumer: Consumer, delivery: Delivery, host: str) -> Call | None:
-    """Of a service that a node serves, where there is one; of a model before an agent or tools."""
+def _call(consumer: Consumer, kind: str, delivery: Delivery, host: str) -> Call | None:
+    """Of a service of this kind where there is one, else of a model before an agent or tools; and of one that a node serves."""
     nodes: dict[object, Node] = {pk: nodes[0] for pk, nodes in delivery.by_instance.items()}
     served = Case(When(instance__in=list(nodes), then=0), default=1)
-    kind = Case(When(kind=AI, then=0), When(kind=AGENT, then=1), default=2)
-    service = Service.objects.filter(authorizations__consumer=consumer).select_related("instance").order_by(served, kind, "name").first()
+    sort = Case(When(kind=kind, then=0), When(kind=AI, then=1), When(kind=AGENT, then=2), default=3)
+    service = Service.objects.filter(authorizations__consumer=consumer).select_related("instance").order_by(sort, served, "name").first()
     return call(service, nodes.get(service.instance_id), host, consumer.sources[0]) if service else None

@@ -76,7 +76,9 @@ def test_mcp_services_count_and_can_be_tried(east: Instance) -> None:
     assert "Authorized on 1 service" in page
     assert "/mcp-servers/tools-one/mcp" in page
     grant("model-one")
-    assert "/ai/model-one/chat/completions" in text(get(HERE))  # of a model, where there is one
+    assert "/ai/model-one/chat/completions" in text(get(HERE))
+    assert "/mcp-servers/tools-one/mcp" in text(get(f"{HERE}?show=mcp"))  # as the tab says
+    assert "/ai/model-one/chat/completions" in text(get(f"{HERE}?show=agent"))  # of a model, where there is none of the tab
 
 
 def test_the_rows_are_narrowed_to_an_instance_and_searched(region: Region, east: Instance) -> None:
