@@ -32,6 +32,7 @@
       this.area.form.addEventListener("submit", () => (this.sent = true));
       addEventListener("click", (e) => this.click(e));
       addEventListener("resize", () => this.isOpen && this.put());
+      addEventListener("pageshow", () => { this.sent = false; this.draw(); }); // also when Back brings the page again, as it was left
       addEventListener("beforeunload", (e) => { if (this.unsaved) e.preventDefault(); });
       this.draw(); this.mark();
       if (root.dataset.at && !$(".errors")) this.go(root.dataset.at);
@@ -90,8 +91,8 @@
       const faults = $$("#problems [data-at]").map((fault) => this.place(fault.dataset.at));
       [...this.ink.children].forEach((line) => line.classList.remove("bad"));
       faults.forEach(({ line }) => this.ink.children[line].classList.add("bad"));
-      this.area.toggleAttribute("aria-invalid", faults.length > 0);
       if (faults.length) this.area.setAttribute("aria-invalid", "true");
+      else this.area.removeAttribute("aria-invalid");
       if (typeof Highlight === "undefined") return; // the line's own mark is there without it
       CSS.highlights.set("fault", new Highlight(...faults.map(({ line, start, end }) => this.range(line, start, end))));
     }
@@ -135,11 +136,11 @@
       if (this.typed() === typed && document.activeElement === this.area) this.open();
     }
     open() {
-      const n = this.options.length, { none, one, many } = this.root.dataset;
-      $(".listbox-none", this.box).hidden = n > 0;
+      const usable = this.options.filter((option) => option.ariaDisabled !== "true"), n = usable.length, { none, one, many } = this.root.dataset;
+      $(".listbox-none", this.box).hidden = this.options.length > 0;
       this.box.hidden = false;
       this.put();
-      this.choose(n ? 0 : -1);
+      this.choose(this.options.indexOf(usable[0]));
       this.say(n === 0 ? none : n === 1 ? one : many.replace("#", n));
     }
     put() {
@@ -177,8 +178,8 @@
       const n = this.options.length, plain = !(e.shiftKey || e.ctrlKey || e.altKey || e.metaKey);
       if (e.key === " " && e.ctrlKey) { e.preventDefault(); this.suggest(); }
       else if (this.isOpen && e.key === "Escape") { e.preventDefault(); this.close(); }
-      else if (this.isOpen && n && plain && (e.key === "ArrowDown" || e.key === "ArrowUp")) { e.preventDefault(); this.choose((this.at + (e.key === "ArrowDown" ? 1 : n - 1)) % n); }
-      else if (this.isOpen && n && plain && (e.key === "Enter" || e.key === "Tab")) { e.preventDefault(); this.pick(this.options[this.at]); }
+      else if (this.isOpen && n && plain && (e.key === "ArrowDown" || e.key === "ArrowUp")) { e.preventDefault(); this.choose((Math.max(this.at, e.key === "ArrowDown" ? -1 : 0) + (e.key === "ArrowDown" ? 1 : n - 1)) % n); }
+      else if (this.isOpen && this.at >= 0 && plain && (e.key === "Enter" || e.key === "Tab")) { e.preventDefault(); this.pick(this.options[this.at]); }
       else if (e.key === "Enter" && plain) this.indent(e);
     }
     indent(e) {

@@ -293,7 +293,7 @@ def test_a_credential_that_is_refused_does_not_come_back(gateway: Instance, key_
     assert_silent(answer, "sk-Qz8fJ2mWcXvB7nLpT4yR9kHs")
     said = text(answer)
     assert "Line 3, column 3 credentials[1] A credential cannot stand here in the clear." in said
-    assert "On lines 3, 5 an empty reference, $ref{}, stands in their place" in said
+    assert "On lines 3, 5 empty references, $ref{}, stand in its place" in said
     assert "- $ref{secretName}\n- &quot;$ref{}&quot;\nkeys: [apikey]\n# was $ref{}\n" in answer.content.decode()
     assert not Rule.objects.exists()
 
