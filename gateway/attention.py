@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef
 
 from gateway.holders import KINDS, Holder, describe
-from gateway.models import Authorization, Problem, Service
+from gateway.models import Authorization, Problem, Rule, Service
 from gateway.models.service import AGENT, AI, MCP
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Reference, Region
@@ -61,6 +61,10 @@ def _unserved(region: Region, actor: Actor) -> Iterable[Unserved]:
     kinds = [name for name, kind in KINDS.items() if actor.may(kind.view)]
     references = Reference.objects.filter(holder_kind__in=kinds, holder_id__in=ids).select_related("key")
     found = {place: reference for reference in references if (place := (reference.holder_kind, reference.holder_id, reference.path)) in at}
+    # What names a missing key refers to none, and yet stands somewhere.
+    for kind, holder_id, path in at.keys() - found.keys():
+        if kind == Rule.audit_kind and kind in kinds:
+            found[kind, holder_id, path] = Reference(holder_kind=kind, holder_id=holder_id, path=path, inbound=False)
     for holder in describe(found.values()):
         place = (holder.kind, holder.id, holder.path)
-        yield Unserved(holder, found[place].key.audit_name, at[place].reason, at[place].since)
+        yield Unserved(holder, found[place].key.audit_name if found[place].key_id else "", at[place].reason, at[place].since)

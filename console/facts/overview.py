@@ -26,6 +26,8 @@ _REASONS: dict[str, Promise] = {
     "unreadable": _("The value of its key cannot be opened. Rotate the key, or restore the keyring from your backup."),
     "duplicate": _("Another consumer presents the same value, so nobody could tell the two apart. Rotate the key."),
     "charset": _("The value of its key cannot travel in a header. Rotate the key."),
+    "missing": _("It names a key that does not exist, so its requests are answered 503. Create the key, or name another."),
+    "text": _("Its text does not pass any more, so its requests are answered 503. Open the rule to see why."),
 }
 
 

@@ -82,6 +82,7 @@ class RuleFacts:
     lines: list[Line]
     uses: "Uses"
     down: bool
+    unfit: bool  # the text does not pass any more, so no gateway works by it
 
     @classmethod
     def of(cls, rule: Rule, instance: Instance, at: str) -> Self:
@@ -107,7 +108,7 @@ class RuleFacts:
             uses.append(use)
         here = document.find(at)
         lines = [Line(number, text, here is not None and number == here.line) for number, text in enumerate(rule.text.split("\n"), 1)]
-        return cls(row, lines, Uses.of(uses), not delivery.control_plane_up)
+        return cls(row, lines, Uses.of(uses), not delivery.control_plane_up, "text" in reasons.values())
 
     @property
     def moving(self) -> bool:

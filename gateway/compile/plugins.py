@@ -25,8 +25,10 @@ from gateway.inventory import Instance, Rule, Service
 from gateway.names import ENTRY_PLUGINS, FIRST_PLUGINS, LAST_PLUGINS, RATE_LIMIT, loop_mark, route_name
 from gateway.plugins import CATALOGUE, custom
 from gateway.plugins.base import INSTANCE, SERVICE, Config, Native, Official
+from gateway.plugins.document import Document, Placed
 from gateway.plugins.examine import examine
 from gateway.plugins.identity import only_authorizes
+from gateway.plugins.paths import LONGEST, written
 from gateway.sources import Source
 
 _LIMITING = CATALOGUE["rate-limit"]
@@ -110,7 +112,7 @@ def _map(key: Hashable, rule: Rule, level: str, above: Rule | None, mark: str, v
     plugin = _official(rule)
     config, higher = _config(plugin, rule, level), _config(plugin, above, INSTANCE) if above else None
     if config is None or (above and higher is None):
-        return _Made(key, plugin, config, Native(), Filled(works=False))
+        return _Made(key, plugin, config, Native(), Filled(works=False, problems=tuple(_unfit(plugin, rule, level))))
     native = plugin.native(config, level, higher)
     origin = above if above and only_authorizes(config) else rule
     return _Made(key, plugin, config, native, filled(native, origin, mark, values))
@@ -125,8 +127,22 @@ def _official(rule: Rule) -> Official:
 def _config(plugin: Official, rule: Rule, level: str) -> Config | None:
     """It passed when it was saved; since then the schema may have grown stricter, or a row been changed by hand."""
     document, faults = examine(plugin, rule.text, level)
+    return None if faults or any(_missing(rule, document)) else document.tree
+
+
+def _missing(rule: Rule, document: Document) -> Iterator[Placed]:
     known = {name.lower() for name, _use in rule.keys}
-    return None if faults or any(placed.ref.name.lower() not in known for placed in document.refs) else document.tree
+    return (placed for placed in document.refs if placed.ref.name.lower() not in known)
+
+
+def _unfit(plugin: Official, rule: Rule, level: str) -> Iterator[Problem]:
+    """Why the text is refused here as it would be when somebody saved it: the first fault, or each place that names a missing key."""
+    document, faults = examine(plugin, rule.text, level)
+    if faults:
+        yield Problem("plugin", rule.id, faults[0].path[:LONGEST], None, "text")
+        return
+    for path in dict.fromkeys(written(placed.path)[:LONGEST] for placed in _missing(rule, document)):
+        yield Problem("plugin", rule.id, path, None, "missing")
 
 
 def _effective(instance: Instance, made: Mapping[int, _Made]) -> Iterator[tuple[Service, list[_Made]]]:

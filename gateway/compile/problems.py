@@ -9,5 +9,5 @@ class Problem:
     holder_kind: str
     holder_id: int
     path: str
-    key_id: UUID
-    reason: str  # "disabled", "unreadable", "duplicate", "charset"
+    key_id: UUID | None  # None where there is no such key
+    reason: str  # "disabled", "unreadable", "duplicate", "charset"; of a rule also "missing" (no such key) and "text" (does not pass)

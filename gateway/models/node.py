@@ -109,7 +109,7 @@ class Problem(models.Model):
     holder_kind = models.CharField(max_length=20)
     holder_id = models.BigIntegerField()
     path = models.CharField(max_length=200)
-    reason = models.CharField(max_length=32)  # disabled, unreadable, duplicate, charset
+    reason = models.CharField(max_length=32)  # disabled, unreadable, duplicate, charset; of a rule also missing, text
     since = models.DateTimeField(default=timezone.now)
 
     class Meta:

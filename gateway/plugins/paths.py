@@ -6,6 +6,7 @@ from functools import lru_cache
 Path = tuple[str | int, ...]  # a field's name, or a number in a list
 
 ANY = "*"
+LONGEST = 200  # characters of a place as it is written: what a reference row holds
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _STEP = re.compile(r"\.?([A-Za-z0-9_-]+)|\[(\d+)]|\[(\*)]|\.(\*)")

@@ -11,7 +11,7 @@ from gateway.address import is_ours, parse_address
 from gateway.plugins.base import Official
 from gateway.plugins.document import FAULT_LIMIT, Document, Fault, Placed
 from gateway.plugins.examine import examine
-from gateway.plugins.paths import written
+from gateway.plugins.paths import LONGEST, written
 from gateway.plugins.schema import nearest
 from gateway.plugins.withhold import told
 from gateway.versions import FIRST_WITH_REFERENCES, supports_references
@@ -19,7 +19,6 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
 from secrets_app.models import Key, KeyVersion, Region
 
-PATH_LIMIT = 200  # characters; what a reference row holds
 _GUESSES = 3  # unknown names for which a near one is looked for
 _NEAR = 200  # names that are compared with each
 
@@ -117,8 +116,8 @@ def _unusable(mentions: tuple[Mention, ...], region: Region, by: Actor) -> Itera
                 message += " " + str(_("Did you mean “%(name)s”?") % {"name": near})
         elif not mention.key.enabled:
             message = str(_("The key “%(name)s” is disabled. Enable it, or refer to another.") % {"name": mention.name})
-        elif len(mention.path) > PATH_LIMIT:
-            message = str(_("The names around this reference are too long: together at most %(limit)d characters.") % {"limit": PATH_LIMIT})
+        elif len(mention.path) > LONGEST:
+            message = str(_("The names around this reference are too long: together at most %(limit)d characters.") % {"limit": LONGEST})
         else:
             message = versions[mention.key.pk].why_unusable(inbound=mention.inbound)
         if message:

@@ -14,7 +14,7 @@ from gateway.attention import Attention
 from gateway.example import Example
 from gateway.models import ControlPlane, Node, Problem, Publication
 from gateway.sources import Source
-from secrets_app.models import AuditHead, Region
+from secrets_app.models import AuditHead, Reference, Region
 from tests import cast
 
 
@@ -254,3 +254,13 @@ def count_queries(client: Client) -> int:
 def test_without_any_region_an_owner_is_asked_to_make_one(db: None) -> None:
     assert "Create your first region" in cast.client("alice").get("/").content.decode()
     assert "An owner creates the first one" in cast.client("vera").get("/").content.decode()
+
+
+def test_a_rule_that_names_a_missing_key_is_told_with_its_line(region: Region) -> None:
+    gateway = cast.instance(region)
+    rule = cast.rule(cast.plugin(gateway), cast.key_auth(cast.key(region, "a")))
+    Problem.rewrite(region.pk, [("plugin", rule.pk, "credentials[0]", "missing")])
+    Reference.objects.all().delete()
+    page = shown("vera", region)
+    assert "Rule of the instance › credentials[0]: It names a key that does not exist" in page
+    assert f"/local/instances/{gateway.ref}/plugins/key-auth/rules/instance/?at=credentials%5B0%5D#at" in page

@@ -50,7 +50,7 @@ class World:
         self._begin()
         self.memo, self.stock = Memo(), stocktaking.load(region.pk)
         self.deeds: list[Callable[[], Any]] = [
-            *(self.create_key, self.delete_key, self.switch_key, self.rotate_key, self.roll_back_key),
+            *(self.create_key, self.delete_key, self.switch_key, self.rotate_key, self.rotate_key, self.roll_back_key),
             *(self.create_consumer, self.add_credential, self.edit_credential, self.remove_credential, self.end_consumer),
             *(self.create_service, self.edit_service, self.create_agent, self.edit_agent, self.end_service),
             *(self.create_mcp, self.configure_mcp, self.remove_mcp_auth),
@@ -96,7 +96,8 @@ class World:
 
     def roll_back_key(self) -> None:
         key = self._key()
-        key.roll_back(self.random.randint(1, key.version + 1), self.random.choice((0, 24)), by=cast.SETUP)
+        numbers = list(key.versions.order_by("number").values_list("number", flat=True))
+        key.roll_back(self.random.choice([*numbers, 99]), self.random.choice((0, 24)), by=cast.SETUP)
 
     def move(self) -> str:
         was, becomes = self._key(), self._key()
@@ -252,6 +253,7 @@ class Check:
 
     def all(self) -> None:
         self.nothing_dangles()
+        self.each_key_has_one_current_version()
         self.places_are_those_of_the_holders()
         self.counts_and_drawer_agree()
         self.compiled_state_is_that_of_the_references()
@@ -260,6 +262,12 @@ class Check:
         assert len(describe(self.rows)) == len(self.rows)
         assert {row.key_id for row in self.rows} >= set(Key.objects.filter(name=None).values_list("pk", flat=True))
         assert bookkeeping.examine(self.region).wrong == 0
+
+    def each_key_has_one_current_version(self) -> None:
+        for key in Key.objects.all():
+            stages = list(key.versions.order_by("number").values_list("stage", "number"))
+            assert [number for stage, number in stages if stage == KeyVersion.CURRENT] == [key.version]
+            assert [stage for stage, _number in stages].count(KeyVersion.PREVIOUS) <= 1
 
     def places_are_those_of_the_holders(self) -> None:
         expected: set[tuple[str, int, str]] = set()
