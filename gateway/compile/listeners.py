@@ -57,6 +57,7 @@ _NOTED = f"metadata.filter_metadata['{METADATA}']"
 _MISSING, _UNKNOWN = "response.code_details == 'missing_api_key'", "response.code_details in ['unknown_api_key', 'unkonwn_api_key']"
 _OTHER_TOKEN = f"{_NOTED}['asks'] == 'token'"
 _BASIC = f"{_NOTED}['asks'] == 'basic'"
+_TOKEN, _NO_TOKEN = "response.code_details.startsWith('jwt_authn_access_denied')", "response.code_details.endsWith('Jwt_is_missing}')"
 _DIRECT = "response.code_details == 'direct_response' && response.code == "
 _ANSWERS = (
     (f"{_MISSING} && {_BASIC}", "missing_credentials", "No user name and password were given."),
@@ -65,7 +66,8 @@ _ANSWERS = (
     (_UNKNOWN, "invalid_api_key", "This API key is not accepted here."),
     ("response.code_details == 'client_not_allowed'", "not_authorized", "This API key is valid, but not for this service."),
     ("response.code_details == 'failed_to_inject_credential'", "no_provider_key", "The gateway has no usable key for this service."),
-    ("response.code_details.startsWith('jwt_authn_access_denied')", "invalid_token", ""),
+    (f"{_TOKEN} && {_NO_TOKEN}", "invalid_token", ""),
+    (_TOKEN, "invalid_token", ""),
     (f"response.code_details.startsWith('rbac_') && {_OTHER_TOKEN}", "not_authorized", "This token is valid, but not for this service."),
     (f"response.code_details.startsWith('rbac_') && {_NOTED}['name'] != ''", "not_authorized", "You may not call this service."),
     ("response.code_details.startsWith('rbac_')", "address_not_allowed", "This service may not be called from your address."),
@@ -188,11 +190,22 @@ def _answer(condition: str, code: str, text: str) -> ResponseMapper:
     mapper = ResponseMapper(filter=_when(condition), body_format_override=_error(code))
     if text:
         mapper.body.inline_string = text
-    if condition.startswith((_MISSING, _UNKNOWN)):
-        # What a caller has to bring (RFC 9110, 11.6.1), as the plugin that asks for it noted; without one there is no such header.
-        challenge = HeaderValue(key="www-authenticate", value=f"%DYNAMIC_METADATA({METADATA}:challenge)%")
-        mapper.headers_to_add.append(HeaderValueOption(header=challenge))
+    if asked := _challenge(condition):
+        told = HeaderValue(key="www-authenticate", value=asked)
+        mapper.headers_to_add.append(HeaderValueOption(header=told, append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD))
     return mapper
+
+
+def _challenge(condition: str) -> str:
+    """What a caller has to bring (RFC 9110, 11.6.1), as the plugin that asks for it noted; without one there is no such header.
+
+    Of a token we say it ourselves (RFC 6750, 3): Envoy would name the address that was called, with its query and the token there.
+    """
+    if condition.startswith((_MISSING, _UNKNOWN)):
+        return f"%DYNAMIC_METADATA({METADATA}:challenge)%"
+    if not condition.startswith(_TOKEN):
+        return ""
+    return 'Bearer realm="gateway"' + ("" if condition.endswith(_NO_TOKEN) else ', error="invalid_token"')
 
 
 def _too_many(status: int) -> ResponseMapper:

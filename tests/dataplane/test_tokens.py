@@ -215,6 +215,18 @@ def test_places_and_whether_the_token_travels_on(
     assert gateway.status("/ai/chat/a?b=%26", shared_token("two", uid="acme")) == 401
 
 
+def test_a_refusal_does_not_repeat_the_address_that_was_called(plane: Plane, gateway: Gateway, backend: Backend, region: Region) -> None:
+    """Whoever writes down answers would write down tokens."""
+    region.bearer("acme", "acme", place=query("jwt"))
+    plane.publish(region)
+    expected = {"": 'Bearer realm="gateway"', shared_token("two", uid="acme"): 'Bearer realm="gateway", error="invalid_token"'}
+    for given, challenge in expected.items():
+        answer = gateway.get(f"/ai/chat/a?key=sk-1{'&jwt=' if given else ''}{given}")
+        assert answer.status_code == 401
+        assert answer.headers.get_list("www-authenticate") == [challenge]
+        assert not {part for part in (given, "sk-1") if part and part in f"{answer.headers}{answer.text}"}
+
+
 def test_a_token_travels_on_only_where_every_consumer_asks_for_it(plane: Plane, gateway: Gateway, backend: Backend, region: Region) -> None:
     region.change("chat", header="x-api-key", prefix="", authorized=("acme", "partner"))
     region.service("open", backend.port, "provider", consumer_authentication=False)
