@@ -2,14 +2,16 @@
 
 Each gives way to an empty reference, which no rule may hold: whoever sends the text again has to fill it in first. Lines keep
 their numbers. A text is looked at in two ways. As far as it can be read as YAML, whatever stands at, around or inside a place
-that takes nothing but a reference goes. And anywhere, names and comments included, words go that look like keys by their shape:
-of a text that is longer than any rule, or past what no reader understands, that is all that can be told.
+that takes nothing but a reference goes, and whatever bears the name of such a place, or nearly: a slip in a name is a fault too.
+And anywhere, names and comments included, words go that look like keys by their shape: of a text that is longer than any rule, or
+past what no reader understands, that is all that can be told.
 """
 
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import yaml
 
@@ -17,6 +19,7 @@ from gateway.plugins import document
 from gateway.plugins.base import Official
 from gateway.plugins.document import DEPTH_LIMIT, TEXT_LIMIT, Fault, normal
 from gateway.plugins.paths import Path, meets
+from gateway.plugins.schema import nearest
 from secrets_app import refs
 
 HOLE = "$ref{}"
@@ -88,9 +91,11 @@ def _at_their_places(plugin: Official, text: str) -> Iterator[_Span]:
     if not patterns or len(text) > TEXT_LIMIT:
         return
     names = set(re.findall(r"\w+", " ".join(patterns)))
+    meant = [re.findall(r"\w+", pattern)[-1] for pattern in patterns]
+    near = cache(lambda step: bool(nearest(step, meant)))
     broken: list[int] = []
     for path, start, end in _values(text, broken):
-        if any(meets(pattern, path) for pattern in patterns):
+        if any(meets(pattern, path) for pattern in patterns) or any(near(step) for step in path if isinstance(step, str)):
             yield _Span(start, end, f'"{HOLE}"' + "\n" * text.count("\n", start, end))
     for line in broken:
         if found := _behind_a_name(text, line, names):

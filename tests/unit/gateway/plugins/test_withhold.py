@@ -44,9 +44,15 @@ def shown(text: str) -> str:
         ("? [a, b]\n: c\ncredentials:\n- hunter2\n", '? [a, b]\n: c\ncredentials:\n- "$ref{}"\n'),
         ("realm: *a\ncredentials:\n- hunter2\n", 'realm: *a\ncredentials:\n- "$ref{}"\n'),
         ("credentials:\n- &a hunter2\n", 'credentials:\n- "$ref{}"\n'),
+        # At a place that was meant
+        ("credental:\n- hunter2\n", 'credental:\n- "$ref{}"\n'),
+        ("Consumers:\n- Credential: hunter2\n", 'Consumers:\n- Credential: "$ref{}"\n'),
+        ("consumers:\n  name: a\n  credential: hunter2\n", 'consumers:\n  name: a\n  credential: "$ref{}"\n'),
+        ("credentials:\n  x: hunter2\n", 'credentials:\n  x: "$ref{}"\n'),
+        ("- credentials: hunter2\n", '- credentials: "$ref{}"\n'),
         # By its shape, wherever it stands
         (f"# was {SHAPED}\ncredentials: []\n", "# was $ref{}\ncredentials: []\n"),
-        (f"credental: {SHAPED}\n", "credental: $ref{}\n"),
+        (f"other: {SHAPED}\n", "other: $ref{}\n"),
         (f"{SHAPED}: x\n", "$ref{}: x\n"),
         ("realm: 0b0e8a1f-2d3c-4b5a-9e8d-7c6b5a493827\n", "realm: $ref{}\n"),
         ("realm: a1b2c3d4e5f6a7b8\n", "realm: $ref{}\n"),
