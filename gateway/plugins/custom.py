@@ -47,10 +47,23 @@ def official(name: str, description: str, schema: str, phase: str, priority: int
         phase=phase,
         priority=priority,
         schema={"additionalProperties": False, **declared},
-        example="",
+        example=_start(declared),
         secret_fields={field: _SENT for field, of in fields.items() if of.get("x-secret")},
         native=native,
     )
+
+
+def _start(declared: dict[str, Any]) -> str:
+    """Of a rule: the fields that it cannot do without."""
+    fields: dict[str, Any] = declared.get("properties", {})
+    return "".join(f"{name}: {_sample(fields[name])}\n" for name in declared.get("required", ()))
+
+
+def _sample(of: dict[str, Any]) -> str:
+    if of.get("x-secret"):
+        return "$ref{secretName}"
+    simple: dict[str, Any] = {"string": "", "integer": of.get("minimum", 0), "number": of.get("minimum", 0), "boolean": False, "array": []}
+    return json.dumps(of.get("default", of.get("enum", [simple.get(of.get("type", "object"), {})])[0]))
 
 
 def problem_with_schema(text: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.models import CustomPlugin, Plugin
+from gateway.plugins.examine import examine
 from gateway.plugins.review import RuleRefused
 from secrets_app.access import ACTIONS, OWNER, Action
 from secrets_app.errors import Conflict, Invalid, NotAllowed, NotFound, StaleEdit
@@ -134,3 +135,20 @@ def test_one_that_is_installed_is_not_deleted(region: Region) -> None:
     assert (last_entry().action, last_entry().facts) == ("custom_plugin.delete", {"version": 1})
     with pytest.raises(NotFound):
         custom.delete(by=cast.SETUP)
+
+
+@pytest.mark.parametrize(
+    ("schema", "start"),
+    [
+        ('{"type": "object"}', ""),
+        ('{"type": "object", "required": ["t"], "properties": {"t": {"type": "string", "x-secret": true}}}', "t: $ref{secretName}\n"),
+        ('{"type": "object", "required": ["m"], "properties": {"m": {"enum": ["a", "b"]}, "n": {}}}', 'm: "a"\n'),
+        ('{"type": "object", "required": ["n"], "properties": {"n": {"type": "integer", "default": 7}}}', "n: 7\n"),
+        ('{"type": "object", "required": ["n"], "properties": {"n": {"type": "integer", "minimum": 2}}}', "n: 2\n"),
+        ('{"type": "object", "required": ["l", "o"], "properties": {"l": {"type": "array"}, "o": {}}}', "l: []\no: {}\n"),
+    ],
+)
+def test_a_rule_begins_with_what_it_cannot_do_without(region: Region, schema: str, start: str) -> None:
+    plugin = cast.custom_plugin(region, schema=schema).official
+    assert plugin.example == start
+    assert examine(plugin, start, "instance")[1] == []
