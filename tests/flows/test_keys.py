@@ -321,3 +321,23 @@ def test_wrong_forms_are_told_to_everybody(visit: Visit, region: Region, watch: 
     page.get_by_role("button", name="Rotate to v2").click()
     expect(page.get_by_role("heading", name="There is a problem")).to_be_visible()
     assert problems(page) == []
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_an_earlier_version_is_made_current_again(visit: Visit, javascript: bool) -> None:
+    region = Region.objects.get()
+    key = cast.key(region, "one")
+    cast.consumer(region, "acme", bound_to=key)
+    key.rotate(cast.value(), by=cast.SETUP)
+    page = visit("/local/keys/one/", as_="kim", javascript=javascript)
+    page.get_by_role("link", name="Make v1 current again").click()
+    main = page.get_by_role("dialog") if javascript else page.get_by_role("main")
+    expect(main).to_contain_text("The gateways take v1 in place of v2 within moments.")
+    if javascript:
+        assert problems(page) == []
+    main.get_by_text("1 hour", exact=True).click()
+    main.get_by_role("button", name="Make v1 current again").click()
+    expect(page.get_by_role("main")).to_contain_text("v1 of key one is current again.")
+    versions = page.get_by_role("region", name="Versions")
+    expect(versions.get_by_role("listitem").first).to_contain_text("Previous")
+    expect(versions.get_by_role("listitem").last).to_contain_text("Current")
