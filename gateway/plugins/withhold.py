@@ -1,10 +1,10 @@
 """What an answer must not repeat of a text that was refused: credentials that somebody typed where a reference belongs.
 
-Each gives way to an empty reference, which no rule may hold: whoever sends the text again has to fill it in first. Lines keep
+Each gives way to an empty reference, which can be no value: whoever sends the text again has to fill it in first. Lines keep
 their numbers. A text is looked at in two ways. As far as it can be read as YAML, whatever stands at, around or inside a place
 that takes nothing but a reference goes, and whatever bears the name of such a place, or nearly: a slip in a name is a fault too.
 And anywhere, names and comments included, words go that look like keys by their shape: of a text that is longer than any rule, or
-past what no reader understands, that is all that can be told.
+past what no reader understands, that is all that can be told. Of keys in JSON (JWK) what is public stays, and what is not goes.
 """
 
 import re
@@ -15,6 +15,7 @@ from functools import cache
 
 import yaml
 
+from gateway.jwks import SECRET_FIELDS
 from gateway.plugins import document
 from gateway.plugins.base import Official
 from gateway.plugins.document import DEPTH_LIMIT, TEXT_LIMIT, Fault, normal
@@ -31,7 +32,9 @@ _SHAPES = (
     r"(?<![a-z0-9])(?:sk|pk|rk|lk|gh[a-z]|xox[a-z]|pat|key|token)[-_][a-z0-9_-]{16,}",  # as suppliers begin their keys
     r"(?<![a-z0-9+])(?=[a-z+]*[0-9])(?=[0-9+]*[a-z])[a-z0-9+]{16,}",  # letters and digits in one word, and no short one
 )
-_WORD = re.compile("|".join((_REFERENCE, *(f"({shape})" for shape in _SHAPES))), re.IGNORECASE)
+_PUBLIC = r"""\\?"(?:kid|n|e|x|y|x5[a-z]|x5t\#s256)\\?"[ \t]*:[ \t]*\[?\\?"[^"\\\n]*"""
+_PRIVATE = rf"""(?P<member>\\?"(?:{"|".join(sorted(SECRET_FIELDS))})\\?"[ \t]*:[ \t]*\\?")[^"\\\n]+"""
+_WORD = re.compile("|".join((_REFERENCE, _PUBLIC, f"({_PRIVATE})", *(f"({shape})" for shape in _SHAPES))), re.IGNORECASE)
 _LINE = re.compile(r"^[ \t-]*[\"']?(\w+)[\"']?[ \t]*:", re.MULTILINE)
 _READ = 2 * TEXT_LIMIT  # characters: a text is read again behind what is broken in it, a short one more often than a long one
 _ATTEMPTS = 8
@@ -81,21 +84,23 @@ def _without_keys(text: str, start: int, end: int, starts: list[int], lines: lis
         if found.lastindex is None:
             return found[0]
         lines.append(bisect_right(starts, start + found.start()))
-        return HOLE
+        return (found["member"] or "") + HOLE
 
     return _WORD.sub(hole, text[start:end])
 
 
 def _at_their_places(plugin: Official, text: str) -> Iterator[_Span]:
     patterns = [pattern for pattern, secret in plugin.secret_fields.items() if secret.required]
-    if not patterns or len(text) > TEXT_LIMIT:
+    if len(text) > TEXT_LIMIT or not (patterns or plugin.no_secret):
         return
     names = set(re.findall(r"\w+", " ".join(patterns)))
     meant = [re.findall(r"\w+", pattern)[-1] for pattern in patterns]
     near = cache(lambda step: bool(nearest(step, meant)))
     broken: list[int] = []
     for path, start, end in _values(text, broken):
-        if any(meets(pattern, path) for pattern in patterns) or any(near(step) for step in path if isinstance(step, str)):
+        private = path[-1:] and path[-1] in SECRET_FIELDS and any(meets(pattern, path) for pattern in plugin.no_secret)
+        named = any(near(step) for step in path if isinstance(step, str))
+        if private or named or any(meets(pattern, path) for pattern in patterns):
             yield _Span(start, end, f'"{HOLE}"' + "\n" * text.count("\n", start, end))
     for line in broken:
         if found := _behind_a_name(text, line, names):

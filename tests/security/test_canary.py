@@ -202,6 +202,13 @@ def write_rules(visitor: Visitor, instance: str) -> None:
         for step, status in (("review", 422), ("save", 422), ("edit", 200)):
             assert post(f"{rule}/edit/", {"text": typed, "step": step, "enabled": "on"}).status_code == status, what
         assert post(f"{rule}/check/", {"text": typed}).status_code == 200
+    assert post(f"{instance}/plugins/jwt-auth/install/", {}).status_code == 303
+    for what, member in (("a shared key", "k"), ("a private key", "d")):
+        jwks = f'{{"keys":[{{"kty":"oct","kid":"a","{member}":"{canaries.plant(f"rule, {what}", after="")}"}}]}}'
+        typed = f"consumers:\n- name: a\n  issuer: b\n  jwks: '{jwks}'\n"
+        for path, status in (("edit", 422), ("check", 200)):
+            answer = post(f"{instance}/plugins/jwt-auth/rules/instance/{path}/", {"text": typed, "step": "save"})
+            assert answer.status_code == status, what
     good = "credentials:\n- $ref{first}\nkeys: [apikey]\n"
     for step, status in (("review", 200), ("save", 303)):
         assert post(f"{rule}/edit/", {"text": good, "step": step, "enabled": "on"}).status_code == status

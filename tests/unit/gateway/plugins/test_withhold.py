@@ -8,7 +8,7 @@ from gateway.plugins import CATALOGUE
 from gateway.plugins.withhold import withhold
 from tests.unit.gateway.plugins.test_document import HOSTILE
 
-KEY_AUTH, CORS = CATALOGUE["key-auth"], CATALOGUE["cors"]
+KEY_AUTH, CORS, JWT_AUTH = CATALOGUE["key-auth"], CATALOGUE["cors"], CATALOGUE["jwt-auth"]
 SHAPED = "sk-Qz8fJ2mWcXvB7nLpT4yR9kHs"
 
 
@@ -82,6 +82,24 @@ def test_a_plugin_that_takes_no_keys_gives_back_what_does_not_look_like_one() ->
     assert withhold(CORS, f"credentials:\n- {SHAPED}\n").lines == (2,)
 
 
+PUBLIC = '{"keys": [{"kty": "RSA", "kid": "a1b2c3d4e5f6a7b8c9", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFb", "e": "AQAB"}]}'
+PRIVATE = '{"keys": [{"kty": "EC", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "d": "hunter2"}, {"kty":"oct","k":"short"}]}'
+
+
+def test_of_key_sets_what_is_public_comes_back_and_nothing_else() -> None:
+    refused = "consumers:\n- name: a\n  isuer: b\n  jwks: '{}'\n"
+    assert withhold(JWT_AUTH, refused.replace("{}", PUBLIC)).lines == ()
+    found = withhold(JWT_AUTH, refused.replace("{}", PRIVATE))
+    assert found.lines == (4,)
+    assert "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU" in found.text
+    assert '"d": "$ref{}"' in found.text
+    assert '"k":"$ref{}"' in found.text
+    escaped = withhold(JWT_AUTH, 'jwks: "' + PRIVATE.replace('"', '\\"') + '"\n').text
+    assert "hunter2" not in escaped
+    assert "f83OJ3D2" in escaped
+    assert "hunter2" not in withhold(JWT_AUTH, "consumers:\n- jwks: {keys: [{kty: oct, k: hunter2}]}\n").text
+
+
 def test_lines_keep_their_numbers_and_those_that_changed_are_told() -> None:
     typed = f"credentials:\n- |\n  hunter2\n  hunter3\n- 'a\n  b'\nkeys: [a]  # {SHAPED}\n"
     found = withhold(KEY_AUTH, typed)
@@ -109,5 +127,5 @@ def test_twice_as_long_takes_about_twice_as_long() -> None:
         withhold(KEY_AUTH, text)
         return time.process_time() - began
 
-    for piece in ("a" * 16, "1" * 16, "$ref{", "a1+", "sk-", "'", "- x\n"):
+    for piece in ("a" * 16, "1" * 16, "$ref{", "a1+", "sk-", "'", "- x\n", '"k" ', '"n": ['):
         assert takes(piece * 2**15) < 8 * max(takes(piece * 2**13), 0.02), piece
