@@ -42,7 +42,7 @@ class Attention:
         """Seven queries at most, whatever the size of the region."""
         kinds = [kind for kind, right in _RIGHTS.items() if actor.may(right)]
         services = Service.objects.filter(instance__region=region, kind__in=kinds).select_related("instance").order_by("name")
-        authorized = Exists(Authorization.objects.filter(service=OuterRef("pk")))
+        authorized = Exists(Authorization.objects.filter(service=OuterRef("pk"), consumer__method=OuterRef("authentication_method")))
         return cls(
             unserved=tuple(_unserved(region, actor)) if actor.may("key.view") else (),
             disabled_keys=tuple(

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from gateway.agents import MODEL_STUDIO, app_of
 from gateway.mcp import SSE
-from gateway.models import AgentService, McpService, Node, Service
+from gateway.methods import JWT
+from gateway.models import AgentService, Consumer, McpService, Node, Service
 from gateway.providers import NATIVE
 from gateway.sources import BEARER, Source
 
 VARIABLE = "LATCHKEY_API_KEY"  # the environment variable that the lines read, and that "Download .env" writes
+TOKEN_VARIABLE = "LATCHKEY_TOKEN"  # noqa: S105 (its name) for callers who present a token, signed with what stands in the other one
+KEYS_VARIABLE = "LATCHKEY_JWKS"
 MODEL = "MODEL"
 
 _MESSAGES = [{"role": "user", "content": "Hello"}]
@@ -43,13 +46,45 @@ class Call:
     python: str  # empty where the openai package cannot make this call
 
 
-def call(service: Service, node: Node | None, host: str, source: Source = BEARER) -> Call:
-    """With the credential where this source wants it. `host` stands for a node that listens on every address of its machine.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a caller puts where. `word` stands in front of it in a header; only an API key's Authorization has "Bearer" of itself."""
+
+    source: Source = BEARER
+    word: str = ""
+    variable: str = VARIABLE
+
+    @property
+    def front(self) -> str:
+        return f"{self.word} " if self.word else ""
+
+    @property
+    def header(self) -> str:
+        return "Authorization" if self.source == BEARER else self.source.name
+
+
+_KEY = Shown(word="Bearer")
+_TOKEN = Shown(word="Bearer", variable=TOKEN_VARIABLE)
+
+
+def shown_by(consumer: Consumer) -> Shown:
+    """What this one's callers present, in the first of their places."""
+    source = consumer.sources[0]
+    if consumer.takes_tokens:
+        return Shown(source, consumer.jwt.prefix, TOKEN_VARIABLE)
+    return Shown(source, "Bearer" if source == BEARER else "")
+
+
+def call(service: Service, node: Node | None, host: str, shown: Shown | None = None) -> Call:
+    """With what its callers present, where they put it. `host` stands for a node that listens on every address of its machine.
 
     One query for an agent with apps.
     """
     base_url = f"http://{_reachable(node, host)}{service.entrance}"
-    shown = source if service.consumer_authentication else None
+    if not service.consumer_authentication:
+        shown = None
+    elif shown is None:
+        shown = _TOKEN if service.authentication_method == JWT else _KEY
     if isinstance(service, McpService):
         if service.transport == SSE:
             return Call(base_url, _curl(base_url, None, shown), "")
@@ -85,28 +120,30 @@ def _agents_body(agent: AgentService) -> dict[str, object]:
     return _DIFY.get(agent.bot_type, ("", {"message": "Hello"}))[1]
 
 
-def _curl(url: str, body: dict[str, object] | None, source: Source | None, *more: str) -> str:
+def _curl(url: str, body: dict[str, object] | None, shown: Shown | None, *more: str) -> str:
     """Without a body it is a stream to listen to."""
     headers = [*(["Content-Type: application/json"] if body is not None else ["Accept: text/event-stream"]), *more]
-    if source and source.kind == "query":
-        url = f'"{url}?{source.name}=${VARIABLE}"'
-    elif source:
-        headers.append(f"Authorization: Bearer ${VARIABLE}" if source.kind == "bearer" else f"{source.name}: ${VARIABLE}")
+    if shown and shown.source.kind == "query":
+        url = f'"{url}?{shown.source.name}=${shown.variable}"'
+    elif shown:
+        headers.append(f"{shown.header}: {shown.front}${shown.variable}")
     data = [f"-d '{json.dumps(body)}'"] if body is not None else []
     return " \\\n  ".join([f"curl {'' if data else '-N '}{url}", *(f'-H "{header}"' for header in headers), *data])
 
 
-def _python(base_url: str, source: Source | None) -> str:
+def _python(base_url: str, shown: Shown | None) -> str:
     """The package always sends an Authorization of its own, so a credential that goes elsewhere is given beside it."""
-    value = f'os.environ["{VARIABLE}"]'
-    options = [f'base_url="{base_url}"', f"api_key={value}" if source and source.kind == "bearer" else 'api_key="unused"']
-    if source and source.kind == "header":
-        options.append(f'default_headers={{"{source.name}": {value}}}')
-    if source and source.kind == "query":
-        options.append(f'default_query={{"{source.name}": {value}}}')
+    value = f'os.environ["{shown.variable}"]' if shown else ""
+    as_usual = shown and shown.source == BEARER and shown.word == "Bearer"
+    options = [f'base_url="{base_url}"', f"api_key={value}" if as_usual else 'api_key="unused"']
+    if shown and shown.source.kind == "query":
+        options.append(f'default_query={{"{shown.source.name}": {value}}}')
+    elif shown and not as_usual:
+        front = f'"{shown.front}" + ' if shown.word else ""
+        options.append(f'default_headers={{"{shown.header}": {front}{value}}}')
     arguments = "".join(f"    {option},\n" for option in options)
     return (
-        ("import os\n\n" if source else "")
+        ("import os\n\n" if shown else "")
         + f"import openai\n\nclient = openai.OpenAI(\n{arguments})\n"
         + f'answer = client.chat.completions.create(model="{MODEL}", messages={json.dumps(_MESSAGES)})\n'
         + "print(answer.choices[0].message.content)\n"

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 
-from gateway.call import call
+from gateway.call import call, shown_by
 from gateway.models import AiService, Authorization, Consumer, Node, Service
 from gateway.models.service import AI
-from gateway.sources import BEARER
 from secrets_app.models import Region
 
 SERVICE, AUTHORIZATION, NODE = "service", "authorization", "node"
@@ -28,9 +27,13 @@ class Example:
         joined = Exists(Node.objects.filter(instance=OuterRef("service__instance")))
         authorized = (
             Authorization.objects.filter(
-                service__kind=AI, service__instance__region=region, consumer__enabled=True, service__consumer_authentication=True
+                service__kind=AI,
+                service__instance__region=region,
+                service__consumer_authentication=True,
+                service__authentication_method=F("consumer__method"),
+                consumer__enabled=True,
             )
-            .select_related("service__instance", "consumer")
+            .select_related("service__instance", "consumer__jwt")
             .order_by(joined.desc(), "pk")
             .first()
         )
@@ -47,4 +50,4 @@ class Example:
         """`host` stands for a node that listens on every address of its machine. Raises nothing; empty while something is missing."""
         if self.missing or self.service is None or self.node is None:
             return ""
-        return call(self.service, self.node, host, self.consumer.sources[0] if self.consumer else BEARER).curl
+        return call(self.service, self.node, host, shown_by(self.consumer) if self.consumer else None).curl

@@ -51,9 +51,15 @@ def shared_set(word: str) -> str:
 
 def shared_token(word: str, *, kid: bool = True, **claims: Any) -> str:
     """Signed with the secret of that word."""
-    head = {"alg": "HS256", **({"kid": f"kid-{word}"} if kid else {})}
-    signed = ".".join(text(json.dumps(part).encode()) for part in (head, {"exp": int(time.time()) + 600, **claims}))
-    return f"{signed}.{text(hmac.digest(hashlib.sha256(word.encode()).digest(), signed.encode(), 'sha256'))}"
+    (key,) = json.loads(shared_set(word))["keys"]
+    return signed(key if kid else {"k": key["k"]}, **claims)
+
+
+def signed(key: dict[str, str], **claims: Any) -> str:
+    """With a shared key of a set."""
+    head = {"alg": "HS256", **({"kid": key["kid"]} if "kid" in key else {})}
+    body = ".".join(text(json.dumps(part).encode()) for part in (head, {"exp": int(time.time()) + 600, **claims}))
+    return f"{body}.{text(hmac.digest(base64.urlsafe_b64decode(key['k'] + '='), body.encode(), 'sha256'))}"
 
 
 def token(algorithm: str = "RS256", **claims: Any) -> str:

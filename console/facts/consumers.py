@@ -7,10 +7,11 @@ from typing import Self
 
 from django.db.models import Case, Count, When
 
-from gateway.call import Call, call
+from gateway.call import Call, call, shown_by
 from gateway.delivery import Delivery, Effect
 from gateway.holders import senders_of
-from gateway.models import Authorization, Consumer, Credential, Node, Problem, Service
+from gateway.methods import KEY_TYPES
+from gateway.models import Authorization, Consumer, Credential, Jwt, Node, Problem, Service
 from gateway.models.service import AGENT, AI
 from gateway.sources import Source
 from secrets_app.models import Key, KeyVersion, Reference
@@ -50,6 +51,11 @@ class Row:
         """The one credential of a consumer that has no more."""
         return self.held[0] if len(self.held) == 1 else None
 
+    @property
+    def key_type(self) -> str:
+        """Of a consumer with tokens: whose signature counts."""
+        return str(KEY_TYPES[self.consumer.jwt.key_type])
+
 
 def rows(consumers: Sequence[Consumer], delivery: Delivery) -> list[Row]:
     """Three queries, however many there are."""
@@ -84,6 +90,7 @@ class Facts:
     """One consumer: what it presents, where, which services take it, and how far that has got."""
 
     credentials: tuple[Presented, ...]
+    tokens: "Tokens | None"  # of a consumer that presents tokens, in place of credentials
     effect: Effect
     down: bool  # the control plane: nothing is on its way
     service_count: int
@@ -96,6 +103,7 @@ class Facts:
         delivery, found = Delivery.of(consumer.region), held([consumer])[consumer.pk]
         return cls(
             credentials=tuple(_presented(consumer, found, delivery)),
+            tokens=_tokens(consumer) if consumer.takes_tokens else None,
             effect=_effect(consumer, (one.key for one in found), delivery),
             down=not delivery.control_plane_up,
             service_count=consumer.authorizations.count(),
@@ -130,6 +138,31 @@ def _presented(consumer: Consumer, found: Sequence[Held], delivery: Delivery) ->
         yield Presented(one.credential, key, tuple(versions[key.pk]), effect, reason, senders.get(key.pk, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the tokens of a consumer are, as its page shows it. `versions` are of a shared secret: accepted now, newest first."""
+
+    jwt: Jwt
+    versions: tuple[KeyVersion, ...]
+    problem: str  # why a shared secret is not served, as in Problem; "" when it is
+
+    @property
+    def kind(self) -> str:
+        return str(KEY_TYPES[self.jwt.key_type])
+
+    @property
+    def previous(self) -> KeyVersion | None:
+        return next((version for version in self.versions if version.stage == KeyVersion.PREVIOUS), None)
+
+
+def _tokens(consumer: Consumer) -> Tokens:
+    """Three queries."""
+    own = KeyVersion.accepted().filter(key__references__holder_kind=consumer.audit_kind, key__references__holder_id=consumer.pk)
+    versions = own.defer("body", "wrapped", "fingerprint").order_by("-number")
+    problems = Problem.objects.filter(holder_kind=consumer.audit_kind, holder_id=consumer.pk)
+    return Tokens(consumer.jwt, tuple(versions), problems.values_list("reason", flat=True).first() or "")
+
+
 def _effect(consumer: Consumer, keys: Iterable[Key], delivery: Delivery) -> Effect:
     return delivery.effect(max([consumer.changed_seq, *(key.changed_seq for key in keys)]))
 
@@ -139,5 +172,6 @@ def _call(consumer: Consumer, kind: str, delivery: Delivery, host: str) -> Call 
     nodes: dict[object, Node] = {pk: nodes[0] for pk, nodes in delivery.by_instance.items()}
     served = Case(When(instance__in=list(nodes), then=0), default=1)
     sort = Case(When(kind=kind, then=0), When(kind=AI, then=1), When(kind=AGENT, then=2), default=3)
-    service = Service.objects.filter(authorizations__consumer=consumer).select_related("instance").order_by(sort, served, "name").first()
-    return call(service, nodes.get(service.instance_id), host, consumer.sources[0]) if service else None
+    counting = Service.objects.filter(authorizations__consumer=consumer, authentication_method=consumer.method)
+    service = counting.select_related("instance").order_by(sort, served, "name").first()
+    return call(service, nodes.get(service.instance_id), host, shown_by(consumer)) if service else None

@@ -9,12 +9,11 @@ from django.db.models import Count, Q
 
 from console.commands import run_gateway
 from gateway.agents import app_of
-from gateway.call import Call, call
+from gateway.call import Call, call, shown_by
 from gateway.delivery import Delivery, Effect
-from gateway.models import SERVICE_HOLDERS, Authorization, Consumer, Instance, Node, Problem, Service
+from gateway.models import SERVICE_HOLDERS, Authorization, Instance, Node, Problem, Service
 from gateway.models.credential import REFERENCE
 from gateway.models.service import MCP
-from gateway.sources import BEARER
 from secrets_app.models import Key, Reference
 
 BEHIND_NOTHING, AWAY, REFUSED, ON_ITS_WAY, NO_CONTROL_PLANE = "", "away", "refused", "moving", "down"
@@ -125,17 +124,18 @@ class ServiceFacts:
     uses: tuple[KeyUse, ...]
     effect: Effect
     down: bool
-    consumers: int
+    consumers: int  # authorized
+    admitted: int  # of them those who authenticate in the way that the service asks for
     call: Call
 
     @classmethod
     def of(cls, service: Service, host: str) -> Self:
-        """Six queries."""
+        """Seven queries."""
         delivery = Delivery.of(service.instance.region)
         nodes = delivery.by_instance.get(service.instance_id, ())
         reasons = dict(Problem.objects.filter(holder_kind=service.audit_kind, holder_id=service.pk).values_list("path", "reason"))
         uses = service.uses
-        first = Consumer.objects.filter(authorizations__service=service, enabled=True).order_by("name").first()
+        first = service.admitted.filter(enabled=True).select_related("jwt").order_by("name").first()
         return cls(
             uses=tuple(
                 KeyUse(number, app_of(use.path), use.key, reasons.get(use.path, ""), _effect(service, [use.key], delivery))
@@ -144,7 +144,8 @@ class ServiceFacts:
             effect=_effect(service, [use.key for use in uses], delivery),
             down=not delivery.control_plane_up,
             consumers=service.authorizations.count(),
-            call=call(service, nodes[0] if nodes else None, host, first.sources[0] if first else BEARER),
+            admitted=service.admitted.count(),
+            call=call(service, nodes[0] if nodes else None, host, shown_by(first) if first else None),
         )
 
     @property

@@ -8,7 +8,10 @@ from django.utils.translation import gettext_lazy as _
 from console.forms.base import DescriptionField
 from console.forms.branches import BranchedForm, Branches
 from console.forms.credentials import CredentialForm
+from console.forms.jwt import JwtForm
+from gateway.methods import API_KEY, JWT, METHODS
 from gateway.models import Consumer
+from gateway.models.presented import Presented
 from gateway.sources import BEARER, Source
 
 ENABLED, DISABLED = "enabled", "disabled"
@@ -62,8 +65,8 @@ class SourcesForm(BranchedForm):
         return {"source_kind": BEARER}
 
 
-class CreateConsumer(CredentialForm, SourcesForm):
-    method_hints: ClassVar = {"api_key": _("Supports references")}
+class CreateConsumer(JwtForm, CredentialForm, SourcesForm):
+    method_hints: ClassVar = {API_KEY: _("Supports references"), JWT: _("Signed tokens, known by a claim")}
 
     name = forms.CharField(
         label=_("Consumer name"),
@@ -73,8 +76,8 @@ class CreateConsumer(CredentialForm, SourcesForm):
     )
     authentication = forms.ChoiceField(
         label=_("Authentication method"),
-        choices=[("api_key", _("API Key"))],
-        initial="api_key",
+        choices=list(METHODS.items()),
+        initial=API_KEY,
         widget=forms.RadioSelect,
         required=False,
     )
@@ -88,8 +91,30 @@ class CreateConsumer(CredentialForm, SourcesForm):
     description = DescriptionField(widget=forms.Textarea(attrs={"rows": 2}))
 
     field_order = (
-        "name", "authentication", "generation", "value", "key", "source_kind", *HEADERS, "with_bearer", "parameter", "state", "description",
+        "name", "authentication", "generation", "value", "key", "source_kind", *HEADERS, "with_bearer", "parameter", *JwtForm.jwt_order,
+        "state", "description",
     )  # fmt: skip
+
+    def branches(self) -> Branches:
+        """Choices within a method count only where it is chosen."""
+        of_key = ("generation", "value", "key", "source_kind", *HEADERS, "with_bearer", "parameter")
+        return super().branches() | {"authentication": {API_KEY: of_key, JWT: JwtForm.jwt_order}}
+
+    def clean_authentication(self) -> str:
+        return self.cleaned_data["authentication"] or API_KEY
+
+    @property
+    def chosen_method(self) -> str:
+        """That the page shows now, whatever is wrong with the rest."""
+        return str(self["authentication"].value())
+
+    def presented(self) -> Presented:
+        return self.new_jwt() if self.cleaned_data["authentication"] == JWT else self.new_credential()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Of a token its own place counts."""
+        return (BEARER,) if self.cleaned_data["authentication"] == JWT else super().sources
 
     @property
     def enabled(self) -> bool:
@@ -111,6 +136,14 @@ class EditConsumer(SourcesForm):
             "description": consumer.description,
             **_initial_sources(consumer.sources),
         }
+
+
+class SwitchToApiKey(CredentialForm, SourcesForm):
+    field_order = ("generation", "value", "key", "source_kind", *HEADERS, "with_bearer", "parameter")
+
+    def __init__(self, *args: Any, consumer: Consumer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["lock_version"] = consumer.lock_version
 
 
 def _initial_sources(sources: tuple[Source, ...]) -> dict[str, Any]:

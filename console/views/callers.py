@@ -7,10 +7,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.facts.services import shared_keys
+from console.forms.authentication import RequireAuthentication
 from console.forms.confirm import Confirm, TypedName
 from console.forms.picks import AuthorizeConsumers
 from console.pages import page, see_other
 from console.requests import ConsoleRequest, posted
+from gateway.methods import METHODS
 from gateway.models import Consumer, Service
 
 CANDIDATES = 50  # consumers offered at a time; a search finds the others
@@ -26,10 +28,13 @@ def turn_off_authentication(request: ConsoleRequest, service: Service) -> HttpRe
 
 
 def turn_on_authentication(request: ConsoleRequest, service: Service) -> HttpResponse:
-    form = Confirm(posted(request))
-    if form.is_valid() and form.did(lambda: service.require_authentication(by=request.actor)):
-        return see_other(request, address_of(service), notice=now("Consumer authentication of %(name)s is on.") % {"name": service.name})
-    context = {"submit": now("Turn on")} | _question(service, form)
+    """Or, where it is on, asks for another method."""
+    form = RequireAuthentication(posted(request), service=service)
+    if form.is_valid() and form.did(lambda: service.require_authentication(form.cleaned_data["method"], by=request.actor)):
+        texts = {"name": service.name, "method": METHODS[service.authentication_method]}
+        return see_other(request, address_of(service), notice=now("%(name)s asks its callers for: %(method)s.") % texts)
+    submit = now("Change method") if service.consumer_authentication else now("Turn on")
+    context = {"submit": submit, "size": ""} | _question(service, form)
     return page(request, "services/require_authentication.html", context, status=form.status)
 
 
@@ -82,7 +87,7 @@ def _at_consumer(consumer: Consumer, service: Service) -> str:
     return f"{page}?show={service.kind}#authorization"
 
 
-def _question(service: Service, form: Confirm | TypedName) -> dict[str, Any]:
+def _question(service: Service, form: Confirm | TypedName | RequireAuthentication) -> dict[str, Any]:
     return {
         "form": form,
         "service": service,

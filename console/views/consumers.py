@@ -15,11 +15,13 @@ from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
-from console.views.credentials import bound, repeated, saved, summary
+from console.views.credentials import bound, summary
 from console.views.grants import authorize_address
+from console.views.jwt import edit_tokens
+from console.views.presented import generated, repeated, saved
 from gateway.delivery import Delivery
 from gateway.models import Consumer
-from gateway.models.credential import REFERENCE, SYSTEM
+from gateway.models.credential import REFERENCE
 from secrets_app.errors import AlreadyDone
 
 SHOWN: dict[str, dict[str, Any]] = {
@@ -33,7 +35,7 @@ SHOWN: dict[str, dict[str, Any]] = {
 def list_(request: ConsoleRequest) -> HttpResponse:
     listing = Listing(request.GET, {"name": ["name"]}, SHOWN)
     every = Consumer.visible_to(request.actor, request.region)
-    cut = listing.cut(every.matching(listing.q).filter(**SHOWN.get(listing.show, {})))
+    cut = listing.cut(every.select_related("jwt").matching(listing.q).filter(**SHOWN.get(listing.show, {})))
     delivery = Delivery.of(request.region)
     context = {"listing": listing, "cut": cut, "rows": rows(cut.rows, delivery), "down": not delivery.control_plane_up}
     return page(request, "consumers/list.html", context)
@@ -61,13 +63,13 @@ def detail(request: ConsoleRequest, name: str) -> HttpResponse:
 def create(request: ConsoleRequest) -> HttpResponse:
     form = CreateConsumer(posted(request), initial=_asked_for(request))
     if form.is_valid():
-        given, credential = form.cleaned_data, form.new_credential()
+        given, presented = form.cleaned_data, form.presented()
         try:
             consumer = form.attempt(
                 lambda: Consumer.create(
                     request.region,
                     given["name"],
-                    credential,
+                    presented,
                     form.sources,
                     by=request.actor,
                     description=given["description"],
@@ -76,9 +78,9 @@ def create(request: ConsoleRequest) -> HttpResponse:
                 )
             )
         except AlreadyDone as done:
-            return repeated(request, done, generated=credential.generation == SYSTEM)
+            return repeated(request, done, generated=generated(presented) is not None)
         if consumer:
-            return saved(request, consumer, now("Consumer %(name)s was created.") % {"name": consumer.name}, credential)
+            return saved(request, consumer, now("Consumer %(name)s was created.") % {"name": consumer.name}, presented)
     context = {"form": form, "submit": now("Create consumer"), "back": _to(request, "consumer-list"), "bound": bound(request, form)}
     return page(request, "consumers/create.html", context, status=form.status)
 
@@ -86,6 +88,8 @@ def create(request: ConsoleRequest) -> HttpResponse:
 @allows("consumer.edit")
 def edit(request: ConsoleRequest, name: str) -> HttpResponse:
     consumer = Consumer.visible_to(request.actor, request.region).find(name)
+    if consumer.takes_tokens:
+        return edit_tokens(request, consumer)
     form = EditConsumer(posted(request), consumer=consumer)
     if form.is_valid():
         given, sources = form.cleaned_data, form.sources

@@ -3,17 +3,14 @@
 from typing import Any
 
 from django.http import HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext as now
 
-from console.forms.base import REPEATED, TRIMMED
 from console.forms.confirm import Confirm
 from console.forms.credentials import AddCredential, CredentialForm, EditCredential, RotateConsumer
 from console.middleware import allows
-from console.once import shown_once
 from console.pages import page, see_other
 from console.requests import ConsoleRequest, posted
-from gateway.call import VARIABLE
+from console.views.presented import back_to, repeated, saved
 from gateway.holders import senders
 from gateway.models import Consumer, Credential, NewCredential
 from gateway.models.credential import REFERENCE, SYSTEM
@@ -36,7 +33,7 @@ def add(request: ConsoleRequest, name: str) -> HttpResponse:
             notice = now("Credential %(place)d was added to %(name)s.") % {"place": added.place, "name": name}
             return saved(request, consumer, notice, credential)
     context = {"form": form, "consumer": consumer, "submit": now("Add credential"), "bound": bound(request, form)}
-    return page(request, "consumers/add_credential.html", context | _back(request, name), status=form.status)
+    return page(request, "consumers/add_credential.html", context | back_to(request, name), status=form.status)
 
 
 @allows("consumer.edit_credential")
@@ -47,7 +44,7 @@ def edit(request: ConsoleRequest, name: str, number: int) -> HttpResponse:
     if form.is_valid():
         changed = form.changed_credential()
         if changed is None:
-            return see_other(request, _back(request, name)["back"], notice=now("Nothing was changed."), tone="info")
+            return see_other(request, back_to(request, name)["back"], notice=now("Nothing was changed."), tone="info")
         version = form.cleaned_data["lock_version"] or 0
         if form.did(lambda: consumer.edit_credential(number, changed, lock_version=version, by=request.actor)):
             notice = now("Credential %(place)d of %(name)s was saved.") % {"place": credential.place, "name": name}
@@ -94,7 +91,7 @@ def remove(request: ConsoleRequest, name: str, number: int) -> HttpResponse:
     form = Confirm(posted(request))
     if form.is_valid() and form.did(lambda: consumer.remove_credential(number, by=request.actor)):
         notice = now("Credential %(place)d of %(name)s was removed.") % {"place": credential.place, "name": name}
-        return see_other(request, _back(request, name)["back"], notice=notice)
+        return see_other(request, back_to(request, name)["back"], notice=notice)
     context = _about(request, credential) | {
         "form": form,
         "key": credential.reference.key,
@@ -105,23 +102,7 @@ def remove(request: ConsoleRequest, name: str, number: int) -> HttpResponse:
     return page(request, "consumers/remove_credential.html", context, status=form.status)
 
 
-# What making and changing a consumer needs as well
-
-
-def saved(request: ConsoleRequest, consumer: Consumer, notice: str, credential: NewCredential | None) -> HttpResponse:
-    """To the consumer's page, or where a value was made, to the one page that shows it."""
-    back = _back(request, consumer.name)
-    if credential is None or credential.generation != SYSTEM or credential.value is None:
-        return see_other(request, back["back"], notice=f"{notice} {TRIMMED}" if credential and credential.trimmed else notice)
-    context = {"consumer": consumer, "title": notice, "value": shown_once(credential.value), "variable": VARIABLE}
-    return page(request, "consumers/once.html", context | back)
-
-
-def repeated(request: ConsoleRequest, done: AlreadyDone, *, generated: bool) -> HttpResponse:
-    back = _back(request, done.name)
-    if not generated:
-        return see_other(request, back["back"], notice=REPEATED, tone="info")
-    return page(request, "consumers/repeated.html", {"name": done.name, "size": "decision"} | back, status=done.status)
+# What making a consumer needs as well
 
 
 def bound(request: ConsoleRequest, form: CredentialForm) -> dict[str, Any] | None:
@@ -143,8 +124,4 @@ def _consumer(request: ConsoleRequest, name: str) -> Consumer:
 
 
 def _about(request: ConsoleRequest, credential: Credential) -> dict[str, Any]:
-    return {"consumer": credential.consumer, "credential": credential} | _back(request, credential.consumer.name)
-
-
-def _back(request: ConsoleRequest, name: str) -> dict[str, str]:
-    return {"back": reverse("consumer-detail", kwargs={"region": request.region.name, "name": name})}
+    return {"consumer": credential.consumer, "credential": credential} | back_to(request, credential.consumer.name)

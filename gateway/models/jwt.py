@@ -1,5 +1,6 @@
 """How callers of a consumer with tokens are known: whose signature counts, where the token stands, and which claim says who it is."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,8 +14,8 @@ from gateway.methods import ASYMMETRIC, JWT, REMOTE, SYMMETRIC
 from gateway.names import JWKS_PATH
 from gateway.sources import BEARER, Source, check_source
 from secrets_app.actor import Actor
-from secrets_app.errors import Invalid
-from secrets_app.models import Key, Region
+from secrets_app.errors import Invalid, NotFound
+from secrets_app.models import Key, Reference, Region
 from secrets_app.plaintext import Plaintext
 
 if TYPE_CHECKING:
@@ -79,6 +80,22 @@ class Jwt(models.Model):
         return self.consumer.sources[0]
 
     @property
+    def reference(self) -> Reference:
+        """Of a shared secret. Raises NotFound: without one it is gone, since it was read."""
+        if (reference := self.consumer.references.filter(path=JWKS_PATH).first()) is None:
+            raise NotFound()
+        return reference
+
+    @property
+    def cache_minutes(self) -> int:
+        return self.cache_seconds // 60
+
+    @property
+    def public_kinds(self) -> list[str]:
+        """Of the pasted keys: "RSA", "EC", ..."""
+        return [key["kty"] for key in json.loads(self.jwks)["keys"]] if self.jwks else []
+
+    @property
     def placed_at(self) -> str:
         return "Authorization" if self.place == BEARER else self.place.name
 
@@ -129,8 +146,8 @@ class Jwt(models.Model):
 
 
 def check_jwt(region: Region, new: NewJwt, *, ours: bool, consumer: "Consumer | None" = None) -> dict[str, list[str]]:
-    """Errors by field: key_type, jwks, url, cache_seconds, position, placed_at, prefix, claim, value. `ours` as leads_here said of the
-    URL; `consumer` is the one that has tokens already."""
+    """Errors by field: key_type, jwks, url, cache_seconds, position, placed_at, prefix, claim, claim_value. `ours` as leads_here said of
+    the URL; `consumer` is the one that has tokens already."""
     errors = _check_place(new) | _check_claim(region, new, consumer)
     fresh = consumer is None or not Jwt.objects.filter(consumer=consumer, key_type=SYMMETRIC).exists()
     if new.key_type == SYMMETRIC and fresh and new.secret is None:
@@ -209,11 +226,11 @@ def _check_place(new: NewJwt) -> dict[str, list[str]]:
 
 
 def _check_claim(region: Region, new: NewJwt, consumer: "Consumer | None") -> dict[str, list[str]]:
-    errors = _check_text("claim", new.claim, LONGEST_CLAIM) | _check_text("value", new.value, LONGEST_VALUE)
+    errors = _check_text("claim", new.claim, LONGEST_CLAIM) | _check_text("claim_value", new.value, LONGEST_VALUE)
     others = Jwt.objects.filter(region=region, claim=new.claim, value=new.value).exclude(consumer=consumer)
     if not errors and others.exists():
         text = _("Another consumer of this region is known by this value of the claim already. Choose another.")
-        errors["value"] = [str(text)]
+        errors["claim_value"] = [str(text)]
     return errors
 
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, Response
 from gateway.embedded import Node
 from tests.dataplane.gateway import ask_admin
 from tests.flows.test_main_job import authorize, create_consumer, create_key, go, open_instance
+from tests.keys_of_tokens import key_set, rsa_key
 from tests.processes import Up, eventually, up
 from tests.security.canary import Canaries, folder
 
@@ -106,6 +107,7 @@ def _consumers(scene: Scene) -> None:
     page.goto("/local/consumers/acme/credentials/0/rotate/")
     page.get_by_label("Credential", exact=True).fill(scene.plant("Rotate the credential of a consumer"))
     page.get_by_role("button", name="Rotate").click()
+    _consumer_with_tokens(scene)
     create_consumer(page, "partner", "partner")
     authorize(page, "chat", "acme")
     for address in ("/local/", "/local/keys/", "/local/keys/supplier/", "/local/consumers/acme/", "/audit/", "/settings/"):
@@ -129,6 +131,20 @@ def _rules(scene: Scene) -> None:
     page.get_by_label("Configuration").fill("credentials:\n- $ref{edge}\nkeys: [apikey]\n")
     page.get_by_role("button", name="Review changes").click()
     page.get_by_role("button", name="Save and apply").click()
+
+
+def _consumer_with_tokens(scene: Scene) -> None:
+    """What was pasted by mistake, in each way to paste it; in the end public keys, because Envoy shows a shared secret."""
+    page = scene.page
+    go(page, "Consumers")
+    page.get_by_role("link", name="Create consumer").first.click()
+    page.get_by_label("Consumer name").fill("bearer")
+    page.get_by_role("group", name="Authentication method").locator("label", has_text="JWT").click()
+    page.get_by_role("group", name="Key type").get_by_text("Asymmetric", exact=True).click()
+    private = {"kty": "RSA", "n": "AQAB", "e": "AQAB", "d": scene.canaries.plant("JWKS, private", before="", after="")}
+    for pasted in (json.dumps({"keys": [private]}), scene.plant("JWKS, no JSON"), key_set(rsa_key())):
+        page.get_by_label("JWKS", exact=True).fill(pasted)
+        page.get_by_role("button", name="Create consumer").click()
 
 
 def _calls(scene: Scene) -> None:
@@ -171,6 +187,7 @@ def test_the_forms_were_taken(scene: Scene) -> None:
         "rule.write",
     ):
         assert action in done
+    assert "1 public key" in "".join(answer.decode() for answer in scene.answers.values())
     assert len(scene.answers) > 30
 
 

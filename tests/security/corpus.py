@@ -17,7 +17,7 @@ WORDS = [
     "x" * 63, "x" * 64, "x" * 65, "x" * 500, "x" * 501, "x" * 5000, "x" * 66000, "é" * 40000, "name\nSet-Cookie: a=b",
     "name\r\n\r\n<html>",
     "new", "options", "local", "spare", "chat", "acme", "partner", "resting", "Main", "SPARE", "spare ", "key_0", "value_0",
-    "on", "custom", "system", "reference",
+    "on", "custom", "system", "reference", "jwt", "api_key", "symmetric", "asymmetric", "remote",
     "bearer", "header", "query", "openai", "azure", "claude", "native", "OpenAI/v1", "24", "168", "25", "2.1.10", "2.1.25",
     "enabled", "disabled", "add_row", "remove_row", "value", "key",
     "authorization", "x-api-key", "host", "x-forwarded-for", "lock_version", "00000000-0000-0000-0000-000000000000",
@@ -26,6 +26,7 @@ WORDS = [
 FIELDS = [
     "name", "title", "description", "generation", "value", "overlap", "once", "lock_version", "confirm", "key", "authentication",
     "source_kind", "header", "header_2", "header_3", "with_bearer", "parameter", "state",
+    "key_type", "jwks", "url", "cache_seconds", "position", "placed_at", "token_prefix", "pass_through", "claim", "claim_value", "method",
     "version", "supplier", "protocol", "address", "source", "value_0", "value_1", "value_999", "key_0", "key_1", "key_20", "add_row",
     "remove_row", "row", "kind", "consumers", "q", "search",
     "show", "sort", "before", "after", "versions", "page", "since", "until", "actor", "action", "object", "outcome", "region",
@@ -53,6 +54,10 @@ PAIRS = [  # what chance seldom puts together: a field, and what is worst for it
     ("schema", '{"type": "object", "properties": []}'),
     ("schema", '{"type": "object", "properties": {"a": {"default": ' + "[" * 900 + "]" * 900 + "}}}"), ("priority", "9" * 5000),
     ("schema", '{"type": "object", "properties": {"a": {"type": "object", "properties": {"\\ud800": {}}}}}'), ("source", "\x00"),
+    ("jwks", '{"keys": [{"kty": "RSA", "n": "\\ud800", "e": "AQAB"}]}'), ("jwks", "[" * 60_000), ("jwks", '{"keys": [' + "9" * 60_000),
+    ("jwks", '{"keys": [{"kty": "EC", "crv": "P-256", "x": "²", "y": "٣"}]}'), ("url", "https://①.com/"), ("url", "https://a:٣/"),
+    ("cache_seconds", "²"), ("cache_seconds", "9" * 5000), ("placed_at", "x\u0130"), ("placed_at", "a\0b"), ("claim", "a\0b"),
+    ("claim_value", "\ufffe" + "x" * 300), ("token_prefix", "\u2028"), ("method", "basic"), ("authentication", "jwt"),
     ("kms_instance", "9" * 30), ("master_key", "٣"), ("description", "\ufffe" * 500), ("value", "\u0085" * 20), ("confirm", "\u2028"),
 ]  # fmt: skip
 BROKEN_QUERIES = [

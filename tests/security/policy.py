@@ -74,6 +74,7 @@ def _says(**fields: str) -> Body:
 
 
 _CONSUMER = {"authentication": "api_key", "source_kind": "bearer", "header": "x-api-key", "parameter": "api_key", "description": "posted"}
+_JWT = {"position": "header", "placed_at": "Authorization", "token_prefix": "Bearer", "claim": "uid", "claim_value": "posted"}
 _SERVICE = {"supplier": "custom", "protocol": "OpenAI/v1", "address": "https://llm.example.com/v1", "generation": "custom"}
 
 _SCRIPT = {"description": "posted", "phase": "statistics", "priority": "7", "source": cast.SCRIPT, "schema": cast.SCHEMA}
@@ -139,6 +140,13 @@ ROWS: dict[str, Row] = {
         lambda world: {"lock_version": world.lock(Consumer, "own"), **_CONSUMER} | _once(),
         "consumer.edit",
     ),
+    "consumer-switch-method": Row(
+        WIRING,
+        _named("own"),
+        lambda world: {"key_type": "symmetric", "lock_version": world.lock(Consumer, "own"), **_JWT} | _once(),
+        "consumer.switch_method",
+    ),
+    "consumer-rotate-jwt": Row(WIRING, _named("bearer"), _says(overlap="24"), "consumer.rotate_jwt"),
     "consumer-add-credential": Row(
         WIRING, _named("own"), _says(generation="custom", value="a value that was posted"), "consumer.add_credential"
     ),

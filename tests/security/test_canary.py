@@ -3,12 +3,14 @@
 One `up` without a gateway, asked over HTTP; what a gateway adds is scanned with the same `Canaries` by the data-plane tests.
 """
 
+import json
 import re
 import sqlite3
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,16 @@ def visitor(latchkey: Up, canaries: Canaries) -> Iterator[Visitor]:
     without_a_keyring(visitor, latchkey)
     while_the_database_is_locked(visitor, latchkey)
     as_nobody(visitor, latchkey)
-    for path in ("/local/", "/local/keys/", "/local/keys/first/", "/local/consumers/", "/local/consumers/caller/", "/audit/", "/settings/"):
+    for path in (
+        "/local/",
+        "/local/keys/",
+        "/local/keys/first/",
+        "/local/consumers/",
+        "/local/consumers/caller/",
+        "/local/consumers/bearer/",
+        "/audit/",
+        "/settings/",
+    ):
         assert visitor.get(path).status_code == 200
     yield visitor
     visitor.http.close()
@@ -139,6 +150,41 @@ def make_consumers(visitor: Visitor) -> None:
     assert post(f"{credentials}/9/edit/", {**stale, "value": plant("edit no credential")}).status_code == 404
     not_read = {**consumer, "value": plant("where no value is asked for"), "lock_version": "999"}
     assert post("/local/consumers/caller/edit/", not_read).status_code == 409
+    make_consumers_with_tokens(visitor)
+
+
+def make_consumers_with_tokens(visitor: Visitor) -> None:
+    plant, post = visitor.canaries.plant, visitor.post
+    token = {"position": "header", "placed_at": "Authorization", "claim": "uid", "claim_value": "bearer", "cache_seconds": "600"}
+    bearer = {"authentication": "jwt", "state": "enabled", "description": "", "name": "bearer", "key_type": "asymmetric", **token}
+    private = {"kty": "RSA", "n": "AQAB", "e": "AQAB", "d": plant("a private key among the public", before="", after="")}
+    for jwks in (json.dumps({"keys": [private]}), json.dumps(private) + plant("broken JSON"), plant("no key set at all")):
+        assert post("/local/consumers/new/", {**bearer, "jwks": jwks}).status_code == 422
+    address = f"https://user:{plant('a password in an address', before='', after='')}@issuer.example.com/jwks"
+    assert post("/local/consumers/new/", {**bearer, "key_type": "remote", "url": address}).status_code == 422
+    unread = {"jwks": plant("keys of a type not chosen"), "value": plant("a credential of the method not chosen"), "generation": "custom"}
+    made = post("/local/consumers/new/", {**bearer, **unread, "key_type": "symmetric"})
+    shown = watch_secret(visitor, made, "a generated key set")
+    for number in range(20):  # until there is one with a stretch to look for
+        if shown:
+            break
+        made = post("/local/consumers/bearer/jwt/rotate/", {"overlap": "24"})
+        shown = watch_secret(visitor, made, f"a generated key set {number}")
+    assert shown
+    switch = {**token, "key_type": "asymmetric", "jwks": plant("switching"), "lock_version": "999", "claim_value": "other"}
+    assert post("/local/consumers/caller/switch-method/", switch).status_code == 409
+    edit = {**token, "key_type": "asymmetric", "jwks": plant("editing tokens"), "lock_version": "1"}
+    assert post("/local/consumers/bearer/edit/", edit).status_code in (409, 422)  # by how often it was rotated
+
+
+def watch_secret(visitor: Visitor, made: httpx.Response, what: str) -> bool:
+    assert made.status_code == 200
+    assert made.headers["cache-control"] == "no-store"
+    secret = re.search(r'"k":"([A-Za-z0-9_-]{43})"', unescape(made.text))
+    assert secret
+    if found := re.search(r"[A-Za-z0-9]{24,}", secret[1]):
+        visitor.canaries.watch(what, found[0])
+    return found is not None
 
 
 def make_services(visitor: Visitor) -> None:
@@ -303,6 +349,8 @@ def as_nobody(visitor: Visitor, latchkey: Up) -> None:
 
 def allowed(where: str, what: str) -> bool:
     """A generated value stands in the answer that made it, and a name that was typed stands in its own field again."""
+    if what.startswith("a generated key set"):
+        return "POST /local/consumers/" in where
     return what in ("a generated value", "a value in the name") and "POST /local/keys/new/" in where
 
 
@@ -312,8 +360,9 @@ def test_no_answer_holds_a_value(visitor: Visitor) -> None:
     assert len(visitor.answers) > 40
 
 
-def test_a_generated_value_stands_in_the_one_answer_that_made_it(visitor: Visitor) -> None:
-    found = {finding.where for finding in visitor.canaries.found_in(visitor.answers) if finding.what == "a generated value"}
+@pytest.mark.parametrize("what", ["a generated value", "a generated key set"])
+def test_a_generated_value_stands_in_the_one_answer_that_made_it(visitor: Visitor, what: str) -> None:
+    found = {finding.where for finding in visitor.canaries.found_in(visitor.answers) if finding.what.startswith(what)}
     assert len(found) == 1
 
 

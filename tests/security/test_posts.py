@@ -170,6 +170,8 @@ REFUSED = {  # what each address answers with 403 or 409, by who asks, with what
     "key-enable": ("spare", {}, "conflict"),
     "key-edit": ("spare", {"description": "x", "lock_version": "99"}, "stale_edit"),
     "consumer-rotate": ("acme", {"value": "another value that was posted", "overlap": "24"}, "conflict"),
+    "consumer-rotate-jwt": ("acme", {}, "conflict"),
+    "consumer-switch-method": ("own", {"lock_version": "99"}, "stale_edit"),
     "consumer-disable": ("asleep", {}, "conflict"),
     "consumer-enable": ("own", {}, "conflict"),
     "consumer-edit": ("own", {"lock_version": "99"}, "stale_edit"),

@@ -46,6 +46,7 @@ class World:
         cast.consumer(region, "newcomer")
         cast.consumer(region, "twofold").add_credential(NewCredential("custom", cast.value()), by=cast.SETUP)
         cast.consumer(region, "asleep", enabled=False)
+        cast.bearer(region, "bearer")
         Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
         Node.join(gateway, "gone", "127.0.0.1", 8089, by=cast.SETUP)
         tools = cast.mcp(gateway, "tools", key=cast.key(region, "tools"))

@@ -47,8 +47,9 @@ def test_the_form_asks_in_the_documented_words(region: Region) -> None:
         assert label in page
     for option in ("API Key", "System-generated", "Custom", "Reference Key", "Authorization: Bearer", "Custom HTTP header"):
         assert option in page
-    assert "JWT" not in page
-    assert markup(get(NEW)).count('class="branch"') == 6  # every branch of both choices, whatever is chosen
+    for label in ("JWT", "Key type", "JWKS", "Token position", "Token key", "Token prefix", "Pass the token through", "Identity claim"):
+        assert label in page
+    assert markup(get(NEW)).count('class="branch"') == 13  # every branch of every choice, whatever is chosen
 
 
 def test_a_key_bound_is_one_reference(region: Region) -> None:

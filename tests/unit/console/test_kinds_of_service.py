@@ -4,7 +4,6 @@ import pytest
 
 from gateway.call import call
 from gateway.models import AgentService, Instance, Problem, Service
-from gateway.sources import BEARER
 from secrets_app.models import Key, Region
 from tests import cast
 from tests.unit.console.asking import get, text
@@ -45,7 +44,7 @@ def test_pages_about_the_whole_show_them(region: Region, shared: Key) -> None:
 
 
 def test_each_kind_is_called_in_its_own_way(region: Region, shared: Key) -> None:
-    lines = {service.name: call(service, None, "localhost", BEARER).curl for service in Service.objects.all()}
+    lines = {service.name: call(service, None, "localhost").curl for service in Service.objects.all()}
     assert lines["studio"].startswith("curl http://GATEWAY:PORT/agents/studio/apps/Alpha/completion ")
     assert lines["bot"].startswith("curl http://GATEWAY:PORT/agents/bot/chat-messages ")
     assert lines["tools.v2"].startswith("curl http://GATEWAY:PORT/mcp-servers/tools.v2/mcp ")

@@ -46,6 +46,8 @@ def test_of_a_key_that_can_be_used_only_what_it_takes_goes_on(key: dict[str, Any
         rsa_key(alg="RS999"),
         rsa_key(alg=5),
         rsa_key(kid=5),
+        rsa_key(kid="\ud800"),
+        rsa_key(e=number(2**32 + 1)),
         rsa_key(n=5),
         rsa_key(n="!!"),
         rsa_key(n=""),

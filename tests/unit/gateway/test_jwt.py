@@ -180,10 +180,10 @@ def test_keys_are_not_fetched_from_the_console_itself(region: Region) -> None:
         ({"claim": ""}, "claim"),
         ({"claim": "x" * 129}, "claim"),
         ({"claim": "a\nb"}, "claim"),
-        ({"value": ""}, "value"),
-        ({"value": " a"}, "value"),
-        ({"value": "a\0"}, "value"),
-        ({"value": "x" * 257}, "value"),
+        ({"value": ""}, "claim_value"),
+        ({"value": " a"}, "claim_value"),
+        ({"value": "a\0"}, "claim_value"),
+        ({"value": "x" * 257}, "claim_value"),
     ],
 )
 def test_fields_that_it_does_not_take(region: Region, changes: dict[str, Any], field: str) -> None:
@@ -204,7 +204,7 @@ def test_two_of_a_region_are_never_known_by_the_same_claim(region: Region) -> No
     first = cast.bearer(region, new=cast.jwt("acme-1"))
     with pytest.raises(Invalid) as refused:
         cast.bearer(region, new=cast.jwt("acme-1"))
-    assert list(refused.value.errors) == ["value"]
+    assert list(refused.value.errors) == ["claim_value"]
     cast.bearer(region, new=replace(cast.jwt("acme-1"), claim="sub"))
     cast.bearer(Region.create("us-east", "US East", by=cast.SETUP), new=cast.jwt("acme-1"))
     first.delete(by=cast.SETUP)
