@@ -200,6 +200,16 @@ def test_searching_keeps_what_was_ticked_and_changes_nothing(east: Instance) -> 
     assert "No other service matches." in text(post(f"{HERE}authorize/ai/", data | {"q": "zzz"}, status=200))
 
 
+def test_what_would_have_no_effect_is_said_where_one_chooses_on_either_side(region: Region, east: Instance) -> None:
+    cast.bearer(region, "tokens")
+    Service.objects.get(name="model-two").require_authentication("jwt", by=cast.SETUP)
+    for name, method in (("acme", "JWT"), ("tokens", "API keys")):
+        assert text(get(f"/local/consumers/{name}/authorize/ai/")).count(f"Has no effect: this service asks for {method}.") == 1
+    for name, method in (("model-one", "API keys"), ("model-two", "JWT")):
+        panel = text(get(f"/local/instances/{east.ref}/services/{name}/authorize/"))
+        assert panel.count(f"Has no effect: this service asks for {method}.") == 1
+
+
 def test_without_an_instance_there_is_nothing_to_choose(region: Region) -> None:
     cast.consumer(region, "acme")
     page = get(f"{HERE}authorize/ai/")
