@@ -94,6 +94,8 @@ def plan(source: Key, target: Key, *, by: Actor) -> Plan:
     """
     if target.pk == source.pk:
         raise Invalid({"key": [_("This is the key itself. Choose another one.")]})
+    if target.region_id != source.region_id:
+        raise Invalid({"key": [_("This key is of another region. Its holders can refer to keys of their own region alone.")]})
     references = list(Reference.objects.filter(key=source).order_by("holder_kind", "pk"))
     if why := refusal(target, inbound=any(reference.inbound for reference in references)):
         raise Invalid({"key": [why]})

@@ -245,6 +245,15 @@ def test_a_key_is_not_moved_to_itself(was: Key) -> None:
         plan(was, was)
 
 
+def test_a_key_is_not_moved_to_one_of_another_region(was: Key) -> None:
+    """No page offers one; a script could."""
+    consumer = cast.consumer(was.region, bound_to=was)
+    elsewhere = cast.key(Region.create("us-east", "US East", by=cast.SETUP))
+    with pytest.raises(Invalid, match="of another region"):
+        moving.move(was, elsewhere, seen="", by=cast.actor(OLIVE))
+    assert consumer.references.get().key == was
+
+
 # ── What was seen is what happens ──
 
 
