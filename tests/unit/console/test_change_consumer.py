@@ -115,7 +115,7 @@ def test_a_strange_lock_version_saves_nothing(region: Region, lock_version: str)
 def test_disabling_asks_first_and_says_who_is_harmed(region: Region) -> None:
     cast.consumer(region, "acme")
     cast.service(cast.instance(region)).authorize(["acme"], by=cast.SETUP)
-    assert "answered 401 by the 1 service" in text(get(f"{HERE}disable/"))
+    assert "refused by the 1 service" in text(get(f"{HERE}disable/"))
     assert Consumer.objects.get().enabled
     assert post(f"{HERE}disable/", {}, "olive").headers["Location"] == HERE
     assert not Consumer.objects.get().enabled

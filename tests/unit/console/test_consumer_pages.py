@@ -150,7 +150,7 @@ def test_a_credential_that_is_not_served_says_why(region: Region, reason: str, s
     consumer = cast.consumer(region, "acme")
     Problem.objects.create(region=region, holder_kind="consumer", holder_id=consumer.pk, path="credentials[0]", reason=reason)
     page = text(get(f"{LIST}acme/"))
-    assert "Its callers are answered 401." in page
+    assert "Its callers are refused." in page
     assert said in page
 
 
