@@ -46,7 +46,7 @@ from gateway.names import (
     NAME_HEADER,
     ROUTES,
 )
-from gateway.plugins.rate_limit import REJECTED
+from gateway.plugins.official.rate_limit import REJECTED
 
 # Claims that only we make. Taken from a request before anything looks at it.
 _OURS = ("x-latchkey-", "x-envoy-", "x-forwarded-")

@@ -58,7 +58,7 @@ PLUGIN = Official(
 
 @pytest.fixture(autouse=True)
 def _in_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its line in gateway/plugins/__init__.py does."""
+    """What its place in gateway/plugins/official/ does."""
     monkeypatch.setitem(CATALOGUE, PLUGIN.name, PLUGIN)
 
 

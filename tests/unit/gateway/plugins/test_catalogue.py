@@ -1,11 +1,12 @@
 """What every plug-in of the catalogue owes: a schema that explains itself, an example that passes, places for references."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.plugins import CATALOGUE, schema
+from gateway.plugins import CATALOGUE, official, schema
 from gateway.plugins.base import LEVELS, PHASES, Official
 from gateway.plugins.examine import examine
 
@@ -83,3 +84,8 @@ def test_requests_meet_plugins_in_a_known_order() -> None:
     known = ["cors", "ip-restriction", "rate-limit", "basic-auth", "key-auth", "jwt-auth", "ext-auth", "transformer"]
     order = sorted(CATALOGUE.values(), key=lambda plugin: plugin.order)
     assert [plugin.name for plugin in order if plugin.name in known] == known
+
+
+def test_a_module_in_the_folder_of_official_plugins_is_all_that_a_plugin_takes() -> None:
+    modules = {path.stem for path in Path(official.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {name.replace("-", "_") for name in CATALOGUE} == modules

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gateway.plugins.jwt_auth import JWKS_LIMIT
+from gateway.plugins.official.jwt_auth import JWKS_LIMIT
 from tests.unit.gateway.plugins.texts import SERVICE, only_fault, passes
 
 PUBLIC = {
