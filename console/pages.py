@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
@@ -70,7 +70,7 @@ def see_other(
         location = json.dumps({"path": url, "push": "false", "replace": "true"})
         response = HttpResponse(status=204, headers={"HX-Location": location})
     else:
-        response = HttpResponse(status=303, headers={"Location": url})
+        response = HttpResponseRedirect(url, status=303)
     patch_vary_headers(response, ["HX-Request"])
     return response
 

@@ -202,7 +202,7 @@ LONG = "x" * 4000
 HOSTILE: dict[str, list[str]] = {
     "key-auth": [
         "credentials: ['$ref{key}']\nkeys: [" + ", ".join(f"k{number}" for number in range(16)) + ']\nrealm: "it\'s %REQ(x)% 100%"',
-        "credentials: ['" + LONG + "$ref{key}']\nkeys: ['!#$%&*+-.^_|~']\nin_query: false",
+        "credentials: ['" + LONG + "$ref{key}']\nkeys: [a.b_c-d]\nin_query: false",
         "consumers: [{name: '" + "n" * 128 + "', credential: '%$ref{key}%'}, {name: 'a@b.c-_', credential: '\"$ref{pass}'}]\nkeys: [k]",
     ],
     "basic-auth": ["consumers: [{name: a, credential: '" + LONG + ":$ref{pass}'}, {name: b, credential: 'ü\\:$ref{key}'}]"],
@@ -219,7 +219,7 @@ HOSTILE: dict[str, list[str]] = {
     ],
     "rate-limit": [
         "global_threshold: {query_per_second: 1000000}",
-        "limit_by_header: '!#$%&*+-.^_|~'\nlimit_keys: ["
+        "limit_by_header: a.b_c-d\nlimit_keys: ["
         + ", ".join(f"{{key: '{key}', query_per_day: 1}}" for key in ("(", "\\\\", "[^", "a|b", " ", "%", "é", "x" * 256))
         + "]\nglobal_threshold: {query_per_minute: 1}",
     ],

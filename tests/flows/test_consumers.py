@@ -57,7 +57,7 @@ def test_create_a_consumer_with_bind_key_and_change_it(visit: Visit, region: Reg
     generation(page, "Reference Key")
     page.get_by_label("Bind Key", exact=True).fill("spare")
     source(page, "Custom HTTP header")
-    page.get_by_label("Header", exact=True).fill("X-Mobile-Key")
+    page.get_by_role("textbox", name="Header", exact=True).fill("X-Mobile-Key")
     page.get_by_role("button", name="Create consumer").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("mobile")
     expect(page.get_by_role("main")).to_contain_text("Consumer mobile was created.")
