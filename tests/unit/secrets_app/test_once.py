@@ -67,6 +67,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("one_minute")
 @pytest.mark.parametrize("first", NAMES)
 def test_a_token_is_good_for_its_own_deed_alone(deeds: dict[str, Deed], first: str) -> None:
     assert list(deeds) == NAMES
