@@ -27,7 +27,7 @@ def eventually(look: Callable[[], T], *, within: float = 20.0, every: float = 0.
     deadline = time.monotonic() + within
     while not (answer := look()):
         assert time.monotonic() < deadline, f"still {answer!r} after {within} s"
-        time.sleep(every)
+        time.sleep(every)  # other processes tell us nothing: we can only look again
     return answer
 
 

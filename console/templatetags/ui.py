@@ -107,7 +107,7 @@ def initials(name: str) -> str:
 def time(at: datetime | None, now: datetime | None = None) -> SafeString:
     """{% time key.rotated_at %}: "3 days ago" or "in 2 hours", with the whole UTC time as title. Nothing gives a dash."""
     if at is None:
-        return mark_safe('<span class="muted">–</span>')
+        return format_html('<span class="muted">{}</span>', "–")
     utc = at.astimezone(UTC)
     whole = utc.strftime("%d %b %Y, %H:%M:%S UTC").lstrip("0")
     return format_html(

@@ -339,12 +339,12 @@ def test_messages_are_posted_and_nothing_but_messages(
 
 
 @pytest.mark.parametrize(
-    ("path", "called"), [("/", "/mcp-servers/root/"), ("/mcp/", "/mcp-servers/root/mcp/"), ("/a/b.c", "/mcp-servers/root/a/b.c")]
+    ("path", "called"), [("/", "/mcp-servers/bare/"), ("/mcp/", "/mcp-servers/bare/mcp/"), ("/a/b.c", "/mcp-servers/bare/a/b.c")]
 )
 def test_the_endpoint_is_the_path_of_the_back_end_as_it_is(
     plane: Plane, gateway: Gateway, region: Region, backend: Backend, path: str, called: str
 ) -> None:
-    region.mcp("root", backend.port, "backend", path=path, authorized=("alice",))
+    region.mcp("bare", backend.port, "backend", path=path, authorized=("alice",))
     plane.publish(region)
     assert gateway.status(f"{called}?x=1", ALICE) == 200
     assert backend.last.target == f"{path}?x=1"
