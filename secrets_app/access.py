@@ -14,7 +14,10 @@ EVERYBODY = "everybody"  # whoever is signed in, roles or none
 
 ROLES: dict[str, tuple[Promise, Promise]] = {
     OWNER: (_("Owner"), _("Everything except revealing a value.")),
-    KEY_MANAGER: (_("Key manager"), _("Creates, rotates, disables and deletes keys.")),
+    KEY_MANAGER: (
+        _("Key manager"),
+        _("Creates, rotates, disables and deletes keys. Reveals a value, while the policy in Settings allows it."),
+    ),
     OPERATOR: (_("Operator"), _("Manages consumers, instances, services and plug-ins, and binds keys to them.")),
     VIEWER: (_("Viewer"), _("Sees names, states and references; changes nothing.")),
     AUDITOR: (_("Auditor"), _("Reads the audit log.")),
@@ -42,12 +45,18 @@ def _system(text: Promise, facts: str = "", publishes: bool = False) -> Action:
     return Action(text, frozenset({SYSTEM}), publishes, frozenset(facts.split()))
 
 
+def _break_glass(text: Promise, *roles: str, facts: str = "") -> Action:
+    """Held by these roles alone: neither by the owner, who decides whether it may be done at all, nor by a process of the console."""
+    return Action(text, frozenset(roles), facts=frozenset(facts.split()))
+
+
 _JWT = "method key_type claim pass_through url"  # of a consumer's tokens
 
 ACTIONS: dict[str, Action] = {
     "overview.view": _row(_("opened the overview of"), KEY_MANAGER, OPERATOR, VIEWER, AUDITOR),
     "audit.view": _row(_("opened the audit log"), AUDITOR),
     "settings.view": _row(_("opened the settings")),
+    "settings.edit_reveal": _row(_("set the policy on revealing values of"), facts="policy previous"),
     "region.create": _row(_("created region"), publishes=True, facts="title"),
     #
     "key.view": _row(_("opened key"), KEY_MANAGER, OPERATOR, VIEWER),
@@ -60,6 +69,7 @@ ACTIONS: dict[str, Action] = {
     "key.delete": _row(_("deleted key"), KEY_MANAGER, facts="versions holders"),
     "key.bind": _row(_("bound key"), OPERATOR),
     "key.move": _row(_("moved every reference of key"), OPERATOR, publishes=True, facts="to holders merged rules moved"),
+    "key.reveal": _break_glass(_("asked to be shown the value of key"), KEY_MANAGER, facts="version reason public_key"),
     #
     "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
     "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="generation source key enabled trimmed " + _JWT),
@@ -153,6 +163,7 @@ ACTIONS: dict[str, Action] = {
     "user.edit_theme": _row(_("changed the theme"), EVERYBODY, facts="theme"),
     #
     "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),
+    "key.show": _system(_("handed over the value of key"), facts="version person entry"),
     "node.join": _system(_("joined node"), facts="instance listen", publishes=True),
     "node.refuse": _system(_("refused a change on node"), facts="instance type reason seq"),
     "snapshot.refuse": _system(_("refused to publish to"), facts="reason seq"),

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secrets_app.errors import CannotOpen, Invalid
-from secrets_app.framing import framed
+from secrets_app.framing import framed, padded, unpadded
 from secrets_app.kms.base import Unwrapper, Wrapper
 from secrets_app.plaintext import Plaintext
 
@@ -30,8 +30,6 @@ from secrets_app.plaintext import Plaintext
 _HEADER = b"\x01\x01"
 _DEK = 32
 _NONCE = 12
-_LENGTH = 4
-_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def seal(value: Plaintext, context: Context, wrapper: Wrapper) -> Sealed:
     dek = os.urandom(_DEK)
     wrapped = wrapper.wrap(dek, _info(context, wrapper.kek_id))  # first: if this fails, the DEK has protected nothing yet
     nonce = os.urandom(_NONCE)
-    body = _HEADER + nonce + AESGCM(dek).encrypt(nonce, _padded(value.expose()), _aad(context))
+    body = _HEADER + nonce + AESGCM(dek).encrypt(nonce, padded(value.expose()), _aad(context))
     return Sealed(body, wrapped, wrapper.kek_id)
 
 
@@ -77,7 +75,7 @@ def _open(sealed: Sealed, context: Context, unwrapper: Unwrapper) -> Plaintext:
     dek = unwrapper.unwrap(sealed.wrapped, sealed.kek_id, _info(context, sealed.kek_id))
     if len(dek) != _DEK:  # AESGCM would take a 16-byte key as well
         raise CannotOpen()
-    return Plaintext(_unpadded(AESGCM(dek).decrypt(nonce, ciphertext, _aad(context))))
+    return Plaintext(unpadded(AESGCM(dek).decrypt(nonce, ciphertext, _aad(context))))
 
 
 def _aad(context: Context) -> bytes:
@@ -90,19 +88,3 @@ def _info(context: Context, kek_id: str) -> bytes:
 
 def _ids(context: Context) -> tuple[bytes, ...]:
     return context.deployment.bytes, context.region.bytes, context.key.bytes, context.version.bytes
-
-
-def _padded(value: bytes) -> bytes:
-    return (len(value).to_bytes(_LENGTH, "big") + value).ljust(_padded_size(len(value)), b"\0")
-
-
-def _unpadded(padded: bytes) -> bytes:
-    """Raises ValueError unless `padded` is exactly what _padded makes: a record has one form only."""
-    size = int.from_bytes(padded[:_LENGTH], "big")
-    if len(padded) != _padded_size(size) or any(padded[_LENGTH + size :]):
-        raise ValueError("bad padding")
-    return padded[_LENGTH : _LENGTH + size]
-
-
-def _padded_size(size: int) -> int:
-    return -(-(_LENGTH + size) // _BLOCK) * _BLOCK

@@ -6,6 +6,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext_lazy as _
+
 
 class VaultError(Exception):
     """`status` is the HTTP answer, `code` a stable word for scripts and templates. The message may be a lazy translation."""
@@ -120,3 +122,28 @@ class CannotOpen(VaultError):
         "Restore the keyring or the database from the backup, or rotate the key.",
     ) -> None:
         super().__init__(message)
+
+
+class NoAnswer(VaultError):
+    """The control plane, which alone can open values, did not answer in time. Nothing was opened for this request."""
+
+    status = 503
+    code = "no_answer"
+
+    def __init__(self) -> None:
+        super().__init__(_("The control plane did not answer. Nothing was opened. Look whether it runs (Overview), then try again."))
+
+
+class Withheld(Conflict):
+    """The control plane looked for itself, and would not do what was asked. `reason` is a stable word."""
+
+    code = "withheld"
+
+    def __init__(self, reason: str, message: object) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TooOften(Conflict):
+    status = 429
+    code = "too_often"

@@ -23,7 +23,7 @@ from gateway.models import (
 )
 from secrets_app import setup
 from secrets_app.actor import Actor
-from secrets_app.models import Key, Region, User
+from secrets_app.models import Deployment, Key, Region, User
 from secrets_app.plaintext import Plaintext
 
 PASSWORD = "correct horse battery"
@@ -51,12 +51,18 @@ def client(name: str = "", **options: Any) -> Client:
 
 
 SETUP = Actor.system("tests")
+CONTROL_PLANE = Actor.system("control-plane")
 
 
 def deployment() -> Region:
     """A deployment set up, with its first region."""
     setup.prepare(SETUP)
     return setup.first_region(SETUP)[0]
+
+
+def revealing(policy: str = "on") -> None:
+    """The policy on revealing values."""
+    Deployment.here().edit_reveal(policy, by=actor("alice"))
 
 
 def value(text: str = "") -> Plaintext:

@@ -6,6 +6,8 @@ from django.utils import timezone
 from secrets_app.models import Region, refusals
 from tests import cast
 
+pytest_plugins = ["tests.control_plane"]
+
 
 @pytest.fixture
 def region(db: None) -> Region:

@@ -1,5 +1,6 @@
 from secrets_app.models.audit import AuditEntry, AuditHead
 from secrets_app.models.deeds import Planned, deed
+from secrets_app.models.errand import Errand
 from secrets_app.models.key import Key
 from secrets_app.models.reference import Reference
 from secrets_app.models.refusals import RefusalTally
@@ -11,6 +12,7 @@ __all__ = [
     "AuditEntry",
     "AuditHead",
     "Deployment",
+    "Errand",
     "Key",
     "KeyVersion",
     "KmsInstance",

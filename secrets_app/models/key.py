@@ -16,6 +16,7 @@ from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.finding import NAME, KeyQuerySet, search_text_of
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
+from secrets_app.models.reveal import revealed
 from secrets_app.models.rotation import rolled_back, rotated
 from secrets_app.models.version import KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
@@ -167,6 +168,10 @@ class Key(models.Model):
             entry.stamp(self)
             entry.facts |= {"previous": previous, "overlap_hours": overlap_hours, "holders": self.reference_count}
         return version
+
+    def reveal(self, reason: str, *, by: Actor, version: int, once: UUID) -> Plaintext:
+        """Of this version, which has to be the current one. See revealed()."""
+        return revealed(self, reason, by, version, once)
 
     def disable(self, *, by: Actor) -> None:
         self._switch("key.disable", False, by)

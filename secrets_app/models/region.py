@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app.actor import Actor
 from secrets_app.errors import CannotSeal, Invalid, NotFound
+from secrets_app.models.audit import OK, AuditEntry
 from secrets_app.models.deeds import Planned, deed
 
 # The first words of other addresses: /<region>/ must never hide one.
@@ -14,12 +15,16 @@ RESERVED_REGIONS = frozenset(
     "accounts admin audit healthz metrics readyz settings sign-in sign-out static styleguide team theme".split()  # noqa: SIM905
 )
 
+REVEAL_OFF, REVEAL_ON = "off", "on"
+REVEAL_POLICIES = (REVEAL_OFF, REVEAL_ON)
+
 
 class Deployment(models.Model):
     """One row: who we are. Its id stands in the associated data of every sealed value; the check values tell a wrong keyring."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     check_values = models.JSONField(default=dict)
+    reveal = models.CharField(max_length=8, default=REVEAL_OFF)  # of REVEAL_POLICIES; what stands is reveal_policy()
     created_at = models.DateTimeField(auto_now_add=True)
 
     audit_kind = "deployment"
@@ -32,6 +37,22 @@ class Deployment(models.Model):
         if (deployment := cls.objects.first()) is None:
             raise NotFound()
         return deployment
+
+    def edit_reveal(self, policy: str, *, by: Actor) -> None:
+        """Whether values may be revealed, and by how many people. Raises Invalid (field "policy")."""
+        with deed(by, "settings.edit_reveal", self) as entry:
+            if policy not in REVEAL_POLICIES:
+                raise Invalid({"policy": [str(_("Choose one of the policies listed."))]})
+            type(self).objects.filter(pk=self.pk).update(reveal=policy)
+            entry.facts = {"policy": policy, "previous": self.reveal}
+            self.reveal = policy
+
+    def reveal_policy(self) -> str:
+        """What stands: the row, where the audit log says the same. Set past the log, the policy counts as off."""
+        entries = AuditEntry.objects.filter(action="settings.edit_reveal", outcome=OK).order_by("-seq")
+        entry = entries.first()
+        said = entry.facts.get("policy") if entry else REVEAL_OFF
+        return self.reveal if said == self.reveal else REVEAL_OFF
 
 
 class KmsInstance(models.Model):

@@ -29,6 +29,7 @@ EXPOSING = {
     "gateway/compile/markers.py",  # what plugins let callers present, and what they send
     "gateway/compile/secrets.py",  # what services send
     "gateway/compile/tokens.py",  # what callers sign their tokens with
+    "secrets_app/broker.py",  # for one person, who has to say why; sealed at once to that request
     "secrets_app/envelope.py",  # sealing
     "secrets_app/fingerprint.py",
 }
@@ -101,13 +102,15 @@ def test_values_are_exposed_where_the_list_says() -> None:
     assert calling("expose") == EXPOSING
 
 
-def test_sealed_values_are_opened_in_one_place() -> None:
-    assert calling("open_sealed") == {"secrets_app/resolver.py"}
+def test_sealed_values_are_opened_in_two_places() -> None:
+    assert calling("open_sealed") == {"secrets_app/resolver.py", "secrets_app/broker.py"}
     assert calling("unwrapper") == {
+        "secrets_app/broker.py",
         "secrets_app/resolver.py",
         "secrets_app/setup.py",
     }  # the latter asks whether it would, and opens nothing
-    users = {where(file) for file in SOURCES if "secrets_app.resolver" in set(imported(file))}
+    opening = {"secrets_app.resolver", "secrets_app.broker"}
+    users = {where(file) for file in SOURCES if opening & set(imported(file))}
     assert not {user for user in users if user.startswith(("console/", "gateway/models/"))}
 
 
@@ -201,7 +204,10 @@ def test_no_migration_is_missing() -> None:
         (r"\bTODO\b|\bFIXME\b|\bXXX\b", set()),
         (r"\.raw\(|\.extra\(|RawSQL", set()),
         (r"\*\*request\.", set()),
-        (r"yaml\.load\(|pickle|\beval\(|\bexec\(|shell=True", {"secrets_app/plaintext.py"}),  # refuses to be pickled
+        (
+            r"yaml\.load\(|pickle|\beval\(|\bexec\(|shell=True",
+            {"secrets_app/plaintext.py", "secrets_app/channel.py"},
+        ),  # refuse to be pickled
     ],
 )
 def test_what_no_source_holds(pattern: str, allowed: set[str]) -> None:

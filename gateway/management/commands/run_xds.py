@@ -14,6 +14,7 @@ from gateway.models import ControlPlane as Heartbeat
 from gateway.models import Node
 from gateway.xds.auth import Identity
 from gateway.xds.cache import Cache
+from gateway.xds.errands import Errands
 from gateway.xds.ledger import DatabaseLedger
 from gateway.xds.publisher import Publisher
 from gateway.xds.server import ControlPlane
@@ -56,13 +57,15 @@ async def serve(host: str, port: int) -> None:
     cache, ledger, head = Cache(), DatabaseLedger(by), watch()
     server = ControlPlane(cache, KnownNodes(in_notes), ledger)
     publisher = Publisher(cache, server, ledger, head, keyring.derived(b"xds versions"), by)
+    errands = Errands(watch(), by)
 
     try:
         await in_notes(Heartbeat.rest)
         await publisher.first()
         await server.start(host, port)
         await in_notes(lambda: Heartbeat.beat(started=True))
-        tasks = [asyncio.create_task(work) for work in (publisher.run(), ledger.run(in_notes), _beat(in_notes), ended.wait())]
+        works = (publisher.run(), ledger.run(in_notes), errands.run(), _beat(in_notes), ended.wait())
+        tasks = [asyncio.create_task(work) for work in works]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
@@ -71,6 +74,7 @@ async def serve(host: str, port: int) -> None:
     finally:
         await server.stop()
         publisher.close()
+        errands.close()
         with contextlib.suppress(DatabaseError):  # then silence will tell the console
             await in_notes(Heartbeat.rest)
         in_notes.close()

@@ -113,7 +113,7 @@ def test_all_entries_of_one_object_are_found_whatever_its_name(region: Region) -
         "?since=0001-01-01T00:00%2B23:59",  # its UTC lies before the first year
         "?until=9999-12-31T23:59-23:59",
         "?until=9999-99-99",
-        "?action=key.reveal",
+        "?action=key.unveil",
         "?outcome=maybe",
         "?region=nowhere",
         "?about=DROP",

@@ -1,0 +1,80 @@
+"""Revealing a value to a person: break-glass. What is asked here is asked again by the control plane (secrets_app/broker.py), which
+trusts nothing of this process but the audit log's word."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from secrets_app.actor import Actor
+from secrets_app.channel import About, Asker
+from secrets_app.errors import CannotOpen, Conflict, Invalid, NoAnswer, TooOften, Withheld
+from secrets_app.models.audit import OK, AuditEntry
+from secrets_app.models.deeds import deed
+from secrets_app.models.errand import Errand
+from secrets_app.models.refusals import record_refusal
+from secrets_app.models.region import REVEAL_OFF, Deployment
+from secrets_app.plaintext import Plaintext
+
+if TYPE_CHECKING:
+    from secrets_app.models.key import Key
+
+SHORTEST_REASON, LONGEST_REASON = 10, 500  # characters
+AN_HOUR = 3  # of each person
+SHOWN = 30  # seconds
+
+REFUSALS: dict[str, Any] = {
+    "off": _("Revealing values is off. An owner can turn it on in Settings."),
+    "disabled": _("This key is disabled. Enable it first."),
+    "too_often": _("You asked for %(n)d values within the last hour, and that is the limit. Wait, or ask somebody else.") % {"n": AN_HOUR},
+    "not_allowed": _("Your roles do not allow it any more. Ask an owner for a role that does."),
+    "expired": _("The control plane saw the request too late. Nothing was opened. Try again."),
+    "already_done": _("This was already shown, and is not shown twice. Ask anew."),
+}
+
+
+def revealed(key: "Key", reason: str, by: Actor, version: int, once: UUID) -> Plaintext:
+    """The value of that version, in the clear, for this one person and answer. The entry is committed before anything is opened; what
+    came of it is an entry too.
+
+    Raises Invalid (field "reason"), StaleEdit when another version is current by now, Withheld, TooOften, NoAnswer, CannotOpen.
+    """
+    asker, deployment = Asker(), Deployment.here()
+    with deed(by, "key.reveal", key, once=once) as entry:
+        if key._lock_version(version) and (code := why_not(key, by, AN_HOUR - 1)):
+            raise TooOften(REFUSALS[code]) if code == "too_often" else Conflict(REFUSALS[code])
+        check_reason(reason)
+        entry.facts = {"version": version, "reason": reason.strip()}
+        Errand._send(once, asker, entry)
+    about = About(deployment.pk, once, "key.reveal", str(key.pk), version)
+    try:
+        answer = Errand.fetch(about, asker)
+    except (NoAnswer, CannotOpen) as failed:
+        record_refusal(by, "key.reveal", key, reason=failed.code)
+        raise
+    if answer.served:
+        return Plaintext(answer.content)
+    code = answer.content.decode()
+    raise Withheld(code, REFUSALS[code]) if code in REFUSALS else CannotOpen()
+
+
+def why_not(key: "Key", by: Actor, most: int) -> str:
+    """A word of REFUSALS, or "". `most`: how often this person may have asked within the hour. Asked on both sides of the channel."""
+    if Deployment.here().reveal_policy() == REVEAL_OFF:
+        return "off"
+    if by.user_id is None or key.is_inline or not by.may("key.reveal"):
+        return "not_allowed"
+    if not key.enabled:
+        return "disabled"
+    asked = AuditEntry.objects.filter(actor_id=by.user_id, action="key.reveal", outcome=OK, at__gt=timezone.now() - timedelta(hours=1))
+    return "too_often" if asked.count() > most else ""
+
+
+def check_reason(reason: str) -> None:
+    """Raises Invalid (field "reason")."""
+    size = len(" ".join(reason.split()))
+    if size < SHORTEST_REASON or len(reason) > LONGEST_REASON:
+        text = _("Say in %(least)d to %(most)d characters why you need the value: it stands in the audit log.")
+        raise Invalid({"reason": [text % {"least": SHORTEST_REASON, "most": LONGEST_REASON}]})
