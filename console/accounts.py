@@ -87,7 +87,8 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         user = _user(credentials)
         name, pk = (user.username, user.pk) if user else ("unknown", None)
         request_id: str = request.request_id  # type: ignore[attr-defined]
-        record_refusal(Actor(name, frozenset(), pk, address_of(request), request_id), "user.sign_in")
+        action = "user.confirm" if request.user.is_authenticated else "user.sign_in"
+        record_refusal(Actor(name, frozenset(), pk, address_of(request), request_id), action)
 
 
 def _folded(credentials: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
 from typing import Any, TypeVar, cast
-from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import unquote_to_bytes, urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from console import refusals
 from console.caller import address_of
 from console.pages import LAST_REGION
+from console.requests import page_in_front
 from secrets_app.actor import Actor
 from secrets_app.db import reading
 from secrets_app.errors import NotFound, VaultError
@@ -171,12 +172,6 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def _where(request: HttpRequest) -> str:
-    """The page in front of the person. What was posted is gone by then, so its address would show an empty form at best."""
-    if request.method in READING and "HX-Request" not in request.headers:
-        return request.get_full_path()
-    try:
-        page = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer") or "/")
-    except ValueError:
-        return "/"
-    same = page.netloc in ("", request.get_host()) and page.path.startswith("/") and not page.path.startswith("//")
-    return (page.path + (f"?{page.query}" if page.query else "")) if same else "/"
+    """Where to come back to. What was posted is gone by then, so its address would show an empty form at best."""
+    plain = request.method in READING and "HX-Request" not in request.headers
+    return request.get_full_path() if plain else page_in_front(request)

@@ -130,6 +130,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "10/m/ip,5/5m/key,20/h/key",  # key: a name from one address
     "login_failed_anywhere": "100/h/key",  # key: a name. More than four addresses can use up, whoever they are
 }
+FRESH_FOR = 5 * 60  # seconds that a password counts for sensitive deeds
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/sign-in/"

@@ -158,6 +158,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in/", account.sign_in, name="sign-in"),
     path("sign-out/", account.sign_out, name="sign-out"),
     path("theme/", account.theme, name="theme"),
+    path("account/confirm/", account.confirm, name="confirm"),
     path("audit/", audit.entries, name="audit-list"),
     path("audit/<int:seq>/", audit.entry, name="audit-detail"),
     path("settings/", settings.settings, name="settings"),

@@ -160,6 +160,7 @@ ACTIONS: dict[str, Action] = {
     "user.create": _row(_("created user"), facts="roles"),
     "user.sign_in": _row(_("signed in"), EVERYBODY),
     "user.sign_out": _row(_("signed out"), EVERYBODY),
+    "user.confirm": _row(_("confirmed who is there"), EVERYBODY, facts="methods"),
     "user.edit_theme": _row(_("changed the theme"), EVERYBODY, facts="theme"),
     #
     "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),

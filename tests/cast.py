@@ -1,8 +1,12 @@
 """The cast of every test: who acts, and one of each noun. Names are the same everywhere, so a test reads as a sentence."""
 
 from itertools import count
+from time import time as now
 from typing import Any
 
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.test import Client
 
 from gateway.jwks import shared_keys
@@ -43,10 +47,22 @@ def actor(name: str) -> Actor:
 
 
 def client(name: str = "", **options: Any) -> Client:
-    """A browser with nobody signed in, or one of the cast. Options are Django's, such as enforce_csrf_checks."""
+    """A browser with nobody signed in, or one of the cast, who came in just now by password. Options are Django's, such as
+    enforce_csrf_checks."""
     client = Client(**options)
     if name:
-        client.force_login(person(name))
+        client.force_login(person(name), settings.AUTHENTICATION_BACKENDS[0])
+        passed(client, 0)
+    return client
+
+
+def passed(client: Client, seconds: int) -> Client:
+    """So long ago it was that somebody showed in this browser who is there."""
+    session = client.session
+    shown = session.get(AUTHENTICATION_METHODS_SESSION_KEY) or [{"method": "password"}]
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [record | {"at": now() - seconds} for record in shown]
+    session["account_authentication_methods_user"] = session[SESSION_KEY]
+    session.save()
     return client
 
 

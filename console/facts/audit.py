@@ -42,6 +42,7 @@ FACTS: dict[str, Promise] = {
     "listen": _("Listens on"),
     "master_key": _("Master key"),
     "method": _("Authentication method"),
+    "methods": _("By"),
     "merged": _("Had both keys"),
     "message_path": _("Message path"),
     "minute": _("In the minute of"),

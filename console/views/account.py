@@ -1,17 +1,19 @@
-"""Coming in, going out, and how the console looks to oneself."""
+"""Coming in, going out, showing again who one is, and how the console looks to oneself."""
+
+import json
 
 from allauth.account.internal.flows.logout import logout
 from allauth.decorators import rate_limit
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 
 from console.accounts import TOO_MANY
-from console.forms.account import SignIn
+from console.forms.account import Confirm, SignIn
+from console.fresh import freshly_signed_in, prove, question
 from console.middleware import allows, public, takes
-from console.pages import page, see_other
-from console.requests import ConsoleRequest
+from console.pages import page, see_other, wants_part
+from console.requests import ConsoleRequest, page_in_front, path_of_ours, posted
 
 
 @takes("GET", "HEAD", "POST")
@@ -44,6 +46,28 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return page(request, "account/sign_out.html")
 
 
+@sensitive_post_parameters("password")
+@allows("user.confirm")
+def confirm(request: ConsoleRequest) -> HttpResponse:
+    """Asked here after `fresh`; what was asked for follows."""
+    to = {"next": _next(request), "back": page_in_front(request)}
+    form = Confirm(posted(request), initial=to, request=request)
+    if freshly_signed_in(request):
+        return _on(request, form.to)
+    if form.is_valid():
+        request.user.confirm("password", by=request.actor)
+        prove(request, "password")
+        return _on(request, form.to)
+    return question(request, form, status=429 if form.has_error("password", TOO_MANY) else 422 if form.is_bound else 200)
+
+
+def _on(request: ConsoleRequest, to: str) -> HttpResponse:
+    """In the panel where the question stood, or on the page itself."""
+    if wants_part(request):
+        return HttpResponse(status=204, headers={"HX-Location": json.dumps({"path": to, "target": "#panel", "push": "false"})})
+    return see_other(request, to)
+
+
 @takes("POST")
 @allows("user.edit_theme")
 def theme(request: ConsoleRequest) -> HttpResponse:
@@ -52,7 +76,4 @@ def theme(request: ConsoleRequest) -> HttpResponse:
 
 
 def _next(request: HttpRequest) -> str:
-    """A path of this console, whatever the address or the form asks for. It becomes a header, so it is one line of text."""
-    to = request.POST.get("next") or request.GET.get("next") or "/"
-    fit = to.startswith("/") and to.isprintable()
-    return to if fit and url_has_allowed_host_and_scheme(to, allowed_hosts=None) else "/"
+    return path_of_ours(request.POST.get("next") or request.GET.get("next") or "/")

@@ -12,7 +12,7 @@ from secrets_app.models.deeds import Planned, deed
 
 # The first words of other addresses: /<region>/ must never hide one.
 RESERVED_REGIONS = frozenset(
-    "accounts admin audit healthz metrics readyz settings sign-in sign-out static styleguide team theme".split()  # noqa: SIM905
+    "account accounts admin audit healthz metrics readyz settings sign-in sign-out static styleguide team theme".split()  # noqa: SIM905
 )
 
 REVEAL_OFF, REVEAL_ON = "off", "on"

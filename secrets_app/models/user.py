@@ -60,6 +60,11 @@ class User(AbstractUser):
         with deed(by, "user.sign_out", self):
             pass
 
+    def confirm(self, method: str, *, by: Actor) -> None:
+        """Showed again who is there, by "password" or a second factor: the entry; what it opens for how long is the session's."""
+        with deed(by, "user.confirm", self) as entry:
+            entry.facts = {"methods": [method]}
+
     def choose_theme(self, theme: str, *, by: Actor) -> None:
         if theme not in THEMES:
             raise Invalid({"theme": [_("Choose one of the themes listed.")]})

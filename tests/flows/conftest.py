@@ -7,8 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -80,8 +78,7 @@ def visit(browser: Browser, live_server: LiveServer, watch: Watch) -> Iterator[V
         )
         contexts.append(context)
         if as_:
-            client = Client()
-            client.force_login(cast.person(as_), backend=settings.AUTHENTICATION_BACKENDS[0])
+            client = cast.client(as_)
             context.add_cookies([{"name": name, "value": cookie.value, "url": live_server.url} for name, cookie in client.cookies.items()])
         page = context.new_page()
         page.set_default_timeout(PATIENCE)

@@ -86,6 +86,7 @@ ROWS: dict[str, Row] = {
     "sign-in": Row(ANYBODY, body=_says(login="kim", password="correct horse battery"), action="user.sign_in"),
     "sign-out": Row(ANYBODY, body=_says(), action="user.sign_out"),
     "theme": Row(SIGNED_IN, body=_says(theme="dark"), action="user.edit_theme", reads=False),
+    "confirm": Row(SIGNED_IN),
     "healthz": Row(ANYBODY),
     "readyz": Row(ANYBODY),
     "stylesheet": Row(ANYBODY),

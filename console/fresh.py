@@ -1,0 +1,74 @@
+"""Sensitive deeds ask who sits there: whoever has not shown it in the last five minutes shows it again, and is back where they were.
+
+    @allows("key.reveal")
+    @fresh
+    def reveal(request, name): ...
+
+A page is then answered by the question in its place, also inside a panel; a post by the question and 403, and nothing was done.
+"""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
+
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+
+from console.forms.account import Confirm
+from console.middleware import READING, methods_of
+from console.pages import page, wants_part
+from console.requests import ConsoleRequest, page_in_front
+from secrets_app.models import User
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+_PROOFS = ("password",)
+_IN_PANEL = ("panel", "sheet")  # what a panel fills
+
+
+def fresh(view: View) -> View:
+    """Below @allows. The view may count on it: who asks is not just somebody who found a browser open."""
+
+    @wraps(view)
+    def asked(request: ConsoleRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return view(request, *args, **kwargs) if freshly_signed_in(request) else ask(request)
+
+    asked.fresh = True  # type: ignore[attr-defined]
+    return cast(View, asked)
+
+
+def freshly_signed_in(request: HttpRequest) -> bool:
+    """Whether this session saw a proof of who it is in the last five minutes, at sign-in or since."""
+    if not isinstance(request.user, User):
+        return False
+    proofs = [record for record in get_authentication_records(request, request.user) if record["method"] in _PROOFS]
+    return any(0 <= time.time() - record["at"] < settings.FRESH_FOR for record in proofs)
+
+
+def prove(request: HttpRequest, method: str) -> None:
+    """The person has just shown it: note so, and give the session another name, so that one seen before opens nothing."""
+    record_authentication(request, cast(User, request.user), method, reauthenticated=True)
+    request.session.cycle_key()
+
+
+def ask(request: ConsoleRequest) -> HttpResponse:
+    """The question, in the place of what was asked for. From a part that is no panel it leaves for a page of its own."""
+    to = _way_back(request)
+    if wants_part(request) and request.headers.get("HX-Target") not in _IN_PANEL:
+        return HttpResponse(status=401, headers={"HX-Redirect": f"{reverse('confirm')}?{urlencode({'next': to})}"})
+    status = 200 if request.method in READING else 403
+    return question(request, Confirm(initial={"next": to, "back": page_in_front(request)}, request=request), status=status)
+
+
+def question(request: HttpRequest, form: Confirm, *, status: int = 200) -> HttpResponse:
+    return page(request, "account/confirm.html", {"form": form, "back": form.below, "form_action": reverse("confirm")}, status=status)
+
+
+def _way_back(request: ConsoleRequest) -> str:
+    """This address, where it can be opened; of one that only takes posts, the page that it was sent from."""
+    match = request.resolver_match
+    return request.get_full_path() if match and "GET" in methods_of(match.func) else page_in_front(request)
