@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -16,11 +16,13 @@ from console import refusals
 from console.caller import address_of
 from console.pages import LAST_REGION
 from console.requests import page_in_front
+from gateway.models import Instance
 from secrets_app.actor import Actor
 from secrets_app.db import reading
 from secrets_app.errors import NotFound, VaultError
 from secrets_app.models import Region, User
 from secrets_app.models.refusals import record_refusal
+from secrets_app.scope import EVERYWHERE, Scoped
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -90,7 +92,8 @@ class BodyLimit:
 
 
 class Door:
-    """Sets request.request_id, request.actor and request.region, refuses by default, and turns what the vault refuses into a page."""
+    """Sets request.request_id, request.actor, request.region and request.scope (where the address lies), refuses by default, and turns
+    what the vault refuses into a page."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -99,6 +102,7 @@ class Door:
         request.request_id = uuid.uuid4().hex  # type: ignore[attr-defined]  # never the caller's: it stands in the audit log
         request.actor = None  # type: ignore[attr-defined]
         request.region = None  # type: ignore[attr-defined]
+        request.scope = EVERYWHERE  # type: ignore[attr-defined]
         response = refusals.bad_request(request) if _holds_nul(request) else self.get_response(request)
         response.headers["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         response.headers.setdefault("Cache-Control", "no-store")
@@ -118,10 +122,10 @@ class Door:
             return None
         if actor is None:
             return _to_sign_in(request)
-        if not actor.may(permission):
-            record_refusal(actor, permission)
-            return refusals.forbidden(request, permission)
-        return self._enter_region(request, actor, kwargs) if "region" in kwargs else None
+        try:
+            return self._go_to(request, actor, permission, kwargs)
+        except NotFound:
+            return refusals.not_found(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         if isinstance(exception, NotFound):
@@ -130,14 +134,33 @@ class Door:
             return refusals.refused(request, exception)
         return None
 
-    def _enter_region(self, request: HttpRequest, actor: Actor, kwargs: dict[str, Any]) -> HttpResponseBase | None:
+    def _go_to(self, request: HttpRequest, actor: Actor, permission: str, kwargs: dict[str, Any]) -> HttpResponseBase | None:
+        """From outside in. Who has the permission nowhere is told so whatever the address names; what they may not see is not found."""
+        for place in _places(actor, kwargs):
+            if not actor.may_within(permission, place):
+                record_refusal(actor, permission)
+                return refusals.forbidden(request, permission)
+            request.scope = place.scope  # type: ignore[attr-defined]
+            if isinstance(place, Region):
+                request.region = place  # type: ignore[attr-defined]
+                if request.session.get(LAST_REGION) != place.name:
+                    request.session[LAST_REGION] = place.name
+        return None
+
+
+def _places(actor: Actor, kwargs: dict[str, Any]) -> Iterator[Scoped]:
+    """Everywhere, then the region of the address, then its instance. Raises NotFound for one that the actor may not see.
+
+    The instance is looked up for whom it makes a difference alone: the view finds it anyway.
+    """
+    yield EVERYWHERE
+    if "region" in kwargs:
         region = Region.visible_to(actor).filter(name=kwargs.pop("region")).first()
         if region is None:
-            return refusals.not_found(request)
-        request.region = region  # type: ignore[attr-defined]
-        if request.session.get(LAST_REGION) != region.name:
-            request.session[LAST_REGION] = region.name
-        return None
+            raise NotFound()
+        yield region
+        if "ref" in kwargs and actor.instances_with("instance.view", region) is not None:
+            yield Instance.visible_to(actor, region).find(kwargs["ref"])
 
 
 def _drain(request: HttpRequest) -> None:

@@ -176,7 +176,7 @@ class Surroundings:
         return [(label, links) for label, links in groups if links]
 
     def _link(self, place: _Place) -> Link | None:
-        if self.actor is None or not self.actor.may(place.permission) or (place.in_region and self.region is None):
+        if not self._opens(place):
             return None
         try:
             url = reverse(place.url_name, args=[self.region.name] if place.in_region and self.region else [])
@@ -184,6 +184,11 @@ class Surroundings:
             return None
         here = self._request.path
         return Link(str(place.label), url, place.icon, current=here == url if place.alone else here.startswith(url))
+
+    def _opens(self, place: _Place) -> bool:
+        if not place.in_region:
+            return self.actor is not None and self.actor.may_within(place.permission)
+        return self.actor is not None and self.region is not None and self.actor.may_within(place.permission, self.region)
 
     @cached_property
     def theme(self) -> str:
@@ -202,7 +207,7 @@ class Surroundings:
 
     @cached_property
     def pulse(self) -> "Pulse | None":
-        may_see = self.actor is not None and self.region is not None and self.actor.may("instance.view")
+        may_see = self.actor is not None and self.region is not None and self.actor.may_within("instance.view", self.region)
         return Pulse.of(self.region) if may_see and self.region else None
 
 

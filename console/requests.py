@@ -6,14 +6,16 @@ from django_htmx.middleware import HtmxDetails
 
 from secrets_app.actor import Actor
 from secrets_app.models import Region, User
+from secrets_app.scope import Scope
 
 
 class ConsoleRequest(HttpRequest):
-    """What a view receives from the door: a person who may be here, and the region of the address where it has one."""
+    """What a view receives from the door: a person who may be here, the region of the address where it has one, and where it lies."""
 
     user: User
     actor: Actor
     region: Region
+    scope: Scope
     request_id: str
     htmx: HtmxDetails
 

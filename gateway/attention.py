@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from gateway.holders import KINDS, Holder, describe
 from gateway.models import Authorization, Problem, Rule, Service
@@ -40,11 +40,10 @@ class Attention:
     @classmethod
     def of(cls, region: Region, actor: Actor) -> "Attention":
         """Seven queries at most, whatever the size of the region."""
-        kinds = [kind for kind, right in _RIGHTS.items() if actor.may(right)]
-        services = Service.objects.filter(instance__region=region, kind__in=kinds).select_related("instance").order_by("name")
+        services = Service.objects.filter(_seen(region, actor), instance__region=region).select_related("instance").order_by("name")
         authorized = Exists(Authorization.objects.filter(service=OuterRef("pk"), consumer__method=OuterRef("authentication_method")))
         return cls(
-            unserved=tuple(_unserved(region, actor)) if actor.may("key.view") else (),
+            unserved=tuple(_unserved(region, actor)) if actor.may("key.view", region) else (),
             disabled_keys=tuple(
                 Key.visible_to(actor, region).filter(enabled=False, reference_count__gt=0).order_by("name_folded")[:AT_MOST]
             ),
@@ -53,12 +52,21 @@ class Attention:
         )
 
 
+def _seen(region: Region, actor: Actor) -> Q:
+    """The services that the actor may open: of some kinds, and of some instances or all."""
+    seen = Q(pk__in=())
+    for kind, right in _RIGHTS.items():
+        among = actor.instances_with(right, region)
+        seen |= Q(kind=kind) if among is None else Q(kind=kind, instance__in=among)
+    return seen
+
+
 def _unserved(region: Region, actor: Actor) -> Iterable[Unserved]:
     """A disabled key stands in `disabled_keys` already, once for all its holders."""
     problems = Problem.objects.filter(region=region).exclude(reason="disabled").order_by("-since", "pk")[:AT_MOST]
     at = {(problem.holder_kind, problem.holder_id, problem.path): problem for problem in problems}
     ids = {holder_id for _kind, holder_id, _path in at}
-    kinds = [name for name, kind in KINDS.items() if actor.may(kind.view)]
+    kinds = [name for name, kind in KINDS.items() if actor.may_within(kind.view, region)]
     references = Reference.objects.filter(holder_kind__in=kinds, holder_id__in=ids).select_related("key")
     found = {place: reference for reference in references if (place := (reference.holder_kind, reference.holder_id, reference.path)) in at}
     # What names a missing key refers to none, and yet stands somewhere.
@@ -66,5 +74,7 @@ def _unserved(region: Region, actor: Actor) -> Iterable[Unserved]:
         if kind == Rule.audit_kind and kind in kinds:
             found[kind, holder_id, path] = Reference(holder_kind=kind, holder_id=holder_id, path=path, inbound=False)
     for holder in describe(found.values()):
+        if not actor.may(KINDS[holder.kind].view, holder.scope_in(region.pk)):
+            continue
         place = (holder.kind, holder.id, holder.path)
         yield Unserved(holder, found[place].key.audit_name if found[place].key_id else "", at[place].reason, at[place].since)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from gateway.agents import app_of
 from gateway.models import AgentService, AiService, Consumer, McpService, Rule, Service
 from secrets_app.models import Key, Reference
+from secrets_app.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Kind:
     @property
     def rows(self) -> QuerySet[Any]:
         return self.model._default_manager.all()
+
+    def among(self, rows: QuerySet[Any], instances: Collection[UUID] | None) -> QuerySet[Any]:
+        """Those of these instances, of all with None; what belongs to a whole region is of every one."""
+        column = self.columns[1]
+        return rows if instances is None or not isinstance(column, str) else rows.filter(**{f"{column}__in": instances})
 
     def describe(self, ids: Collection[int]) -> dict[int, "Described"]:
         """One query. A holder that has gone is left out."""
@@ -70,6 +76,9 @@ class Holder:
     service: str | None = None
     service_kind: str | None = None
     plugin: str = ""
+
+    def scope_in(self, region: UUID) -> Scope:
+        return Scope(region, self.instance_id)
 
 
 _NOWHERE = (Value(None, output_field=UUIDField()), Value(""), Value(""))

@@ -24,6 +24,7 @@ from secrets_app.errors import Conflict, Invalid, StaleEdit
 from secrets_app.models import Key, KeyVersion, Reference, deed
 from secrets_app.models.binding import refusal, repoint
 from secrets_app.models.version import taken
+from secrets_app.scope import Scope
 
 HOLDERS_A_MOVE = 1000
 NAMED = 100  # holders that the audit entry tells by name
@@ -109,7 +110,7 @@ def move(source: Key, target: Key, *, seen: str, by: Actor, once: UUID | None = 
     """The number of holders moved. Raises PlanChanged where the plan is not the one that was seen, Conflict where a holder cannot be
     moved, NotAllowed without key.bind."""
     with deed(by, "key.move", source, once=once, facts={"to": target.audit_name}) as entry:
-        by.require("key.bind")
+        by.require("key.bind", source)
         _lock(source, target)
         decided = plan(source, target, by=by)
         if not decided.steps:
@@ -141,7 +142,7 @@ def _steps(source: Key, target: Key, references: list[Reference], by: Actor) -> 
     for (kind, pk), places in _by_holder(references).items():
         step = Step(kind, pk, places[0].name, tuple(places))
         step = replace(step, merges=bool(there[kind, pk]) and kind in _ONCE_A_HOLDER)
-        if not by.may(KINDS[kind].edit):
+        if not by.may(KINDS[kind].edit, Scope(source.region_id, places[0].instance_id)):
             yield replace(step, refused=now("Your roles do not let you change it."))
         elif kind == Rule.audit_kind:
             yield _of_rule(step, rules[pk], source, target, by)

@@ -1,7 +1,7 @@
 """The uses of one key: how many, in which direction, and the first few by name. A key may have tens of thousands."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
@@ -50,18 +50,18 @@ class Unserved:
     reason: str
 
 
-def named(key: Key, kind: str, typed: str = "", *, most: int) -> list[Holder]:
-    """The first holders of a kind by name, of those whose name holds what was typed. Three queries."""
+def named(key: Key, kind: str, typed: str = "", *, most: int, among: Collection[UUID] | None = None) -> list[Holder]:
+    """The first holders of a kind by name, of those whose name holds what was typed, on these instances or on all. Three queries."""
     references = Reference.objects.filter(key=key, holder_kind=kind)
-    rows = _matching(references, kind, typed).order_by("name", "pk")[:most].values_list("pk", flat=True)
+    rows = _matching(references, kind, typed, among).order_by("name", "pk")[:most].values_list("pk", flat=True)
     order = {pk: place for place, pk in enumerate(rows)}
     found = sorted(references.filter(holder_id__in=order), key=lambda reference: (order[reference.holder_id], reference.path))
     return describe(found)
 
 
-def number(key: Key, kind: str, typed: str) -> int:
+def number(key: Key, kind: str, typed: str, among: Collection[UUID] | None = None) -> int:
     """How many holders of a kind `named` would find without a limit."""
-    return _matching(Reference.objects.filter(key=key, holder_kind=kind), kind, typed).count()
+    return _matching(Reference.objects.filter(key=key, holder_kind=kind), kind, typed, among).count()
 
 
 def instances(key: Key) -> QuerySet[Instance]:
@@ -111,6 +111,6 @@ def unserved(key: Key) -> Iterator[Unserved]:
             yield Unserved(found, reason)
 
 
-def _matching(references: QuerySet[Reference], kind: str, typed: str) -> QuerySet[Any]:
-    rows = KINDS[kind].rows.filter(pk__in=references.values("holder_id"))
+def _matching(references: QuerySet[Reference], kind: str, typed: str, among: Collection[UUID] | None) -> QuerySet[Any]:
+    rows = KINDS[kind].among(KINDS[kind].rows.filter(pk__in=references.values("holder_id")), among)
     return rows.filter(name__contains=typed.lower()) if typed else rows

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from secrets_app.scope import EVERYWHERE, Scope
+
 OWNER, KEY_MANAGER, OPERATOR, VIEWER, AUDITOR = "owner", "key_manager", "operator", "viewer", "auditor"
 SYSTEM = "system"  # the console's own processes; never granted to a person
 EVERYBODY = "everybody"  # whoever is signed in, roles or none
@@ -22,6 +24,25 @@ ROLES: dict[str, tuple[Promise, Promise]] = {
     VIEWER: (_("Viewer"), _("Sees names, states and references; changes nothing.")),
     AUDITOR: (_("Auditor"), _("Reads the audit log.")),
 }
+
+
+DEPLOYMENT, REGION, INSTANCE = "deployment", "region", "instance"
+_DEPTH = {DEPLOYMENT: 0, REGION: 1, INSTANCE: 2}
+
+# Of what lies in an instance a right may be held there; of what a region shares, in the region at least; of the rest, everywhere.
+_LEVELS = {
+    "settings": DEPLOYMENT, "deployment": DEPLOYMENT, "user": DEPLOYMENT,
+    "instance": INSTANCE, "node": INSTANCE, "service": INSTANCE, "mcp": INSTANCE, "plugin": INSTANCE, "rule": INSTANCE,
+}  # fmt: skip
+_LEVEL_OF = {"region.create": DEPLOYMENT, "instance.create": REGION, "key.bind": INSTANCE}  # a key is bound where its holder lies
+
+# What an instance leans on: whoever holds a role in one of them sees these of the whole region, and changes none.
+SHARED = frozenset({"overview.view", "key.view", "consumer.view", "plugin.view"})
+
+
+def level_of(action: str) -> str:
+    """Of an action by its name: where the right to it may be held at the narrowest."""
+    return _LEVEL_OF.get(action) or _LEVELS.get(action.partition(".")[0], REGION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +121,7 @@ ACTIONS: dict[str, Action] = {
     "instance.view": _row(_("opened instance"), KEY_MANAGER, OPERATOR, VIEWER),
     "instance.create": _row(_("created instance"), OPERATOR, publishes=True, facts="version"),
     "instance.upgrade": _row(_("upgraded instance"), OPERATOR, publishes=True, facts="version previous"),
-    "instance.delete": _row(_("deleted instance"), OPERATOR, publishes=True, facts="services nodes"),
+    "instance.delete": _row(_("deleted instance"), OPERATOR, publishes=True, facts="services nodes grants"),
     "node.remove": _row(_("removed node"), OPERATOR, publishes=True, facts="instance"),
     #
     "service.view": _row(_("opened service"), KEY_MANAGER, OPERATOR, VIEWER),
@@ -173,9 +194,21 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def may(roles: frozenset[str]) -> frozenset[str]:
-    """Every permission that these roles hold together."""
-    return frozenset(name for name, action in ACTIONS.items() if action.roles & (roles | {EVERYBODY}))
+def permissions_of(role: str, scope: Scope = EVERYWHERE) -> frozenset[str]:
+    """What a role gives where it is held: for a region nothing of the deployment's, for an instance nothing of the region's but a view."""
+    depth = _DEPTH[INSTANCE if scope.instance else REGION if scope.region else DEPLOYMENT]
+    held = (name for name, action in ACTIONS.items() if role in action.roles)
+    return frozenset(name for name in held if _DEPTH[level_of(name)] >= depth or name in SHARED)
+
+
+def is_everybodys(permission: str) -> bool:
+    """Whoever is signed in has it, with roles or without."""
+    return permission in ACTIONS and EVERYBODY in ACTIONS[permission].roles
+
+
+def counts_in(permission: str, where: Scope) -> bool:
+    """Whether a right held at one instance of a region counts there: what the region shares is seen from each of its instances."""
+    return permission in SHARED and where.region is not None and where.instance is None
 
 
 def who_may(permission: str) -> list[Promise]:

@@ -26,9 +26,10 @@ from gateway.models import (
     Service,
 )
 from secrets_app import setup
-from secrets_app.actor import Actor
+from secrets_app.actor import Actor, Held
 from secrets_app.models import Deployment, Key, Region, User
 from secrets_app.plaintext import Plaintext
+from secrets_app.scope import EVERYWHERE, Scope
 
 PASSWORD = "correct horse battery"
 ROLES = {"alice": "owner", "kim": "key_manager", "olive": "operator", "vera": "viewer", "audrey": "auditor", "mallory": None}
@@ -44,6 +45,11 @@ def person(name: str) -> User:
 
 def actor(name: str) -> Actor:
     return person(name).as_actor("127.0.0.1")
+
+
+def holding(name: str, *roles: str, at: Scope = EVERYWHERE) -> Actor:
+    """Somebody with these roles at a place, who is no row."""
+    return Actor(name, frozenset(Held(role, at) for role in roles))
 
 
 def client(name: str = "", **options: Any) -> Client:

@@ -47,6 +47,7 @@ FACTS: dict[str, Promise] = {
     "message_path": _("Message path"),
     "minute": _("In the minute of"),
     "moved": _("Moved holders"),
+    "grants": _("Roles held for it"),
     "nodes": _("Nodes"),
     "orphans": _("Uses without a holder"),
     "overlap_hours": _("Previous value valid for"),

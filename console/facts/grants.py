@@ -29,19 +29,23 @@ class Grants:
     kind: str  # of the tab that is shown: the one asked for, or the first with anything in it
     instances: tuple[Instance, ...]  # with a service that the consumer is authorized on, by name
     instance: str  # the one that the rows are narrowed to, or ""
+    visible: QuerySet[Instance]
 
     @classmethod
     def of(cls, consumer: Consumer, actor: Actor, listing: Listing, instance: str) -> Self:
         """Two queries."""
-        counts = dict(consumer.authorizations.order_by().values_list("service__kind").annotate(Count("pk")))
-        seen = [kind for kind, model in KINDS.items() if actor.may(model.rights.view)]
+        visible = Instance.visible_to(actor, consumer.region)
+        granted = consumer.authorizations.filter(service__instance__in=visible)
+        counts = dict(granted.order_by().values_list("service__kind").annotate(Count("pk")))
+        seen = [kind for kind, model in KINDS.items() if actor.may_within(model.rights.view, consumer)]
         kind = listing.show or next((kind for kind in seen if counts.get(kind)), AI)
-        instances = Instance.objects.filter(services__authorizations__consumer=consumer).distinct().order_by("name")
+        instances = visible.filter(services__authorizations__consumer=consumer).distinct().order_by("name")
         return cls(
             tabs=tuple(Tab(one, KINDS[one].audit_kind, counts.get(one, 0), one == kind) for one in seen),
             kind=kind,
             instances=tuple(instances),
             instance=instance,
+            visible=visible,
         )
 
     @property
@@ -65,6 +69,7 @@ class Grants:
         """Those of the tab, as far as they match."""
         shown = any(tab.current for tab in self.tabs)
         rows = _rows(Service.objects.filter(kind=self.kind, authorizations__consumer=consumer) if shown else Service.objects.none())
+        rows = rows.filter(instance__in=self.visible)
         rows = rows.filter(instance__ref=self.instance) if self.instance else rows
         return rows.matching(typed).select_related("instance")
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from console.facts import graph
 from console.facts.audit import Sentence, tell
 from console.facts.picture import picture
-from console.facts.places import Group, Place, Places, may_see
+from console.facts.places import Group, Place, Places
 from gateway.delivery import Delivery, Effect
 from gateway.holders import KINDS
 from gateway.models import Consumer
@@ -88,7 +88,8 @@ class Impact:
 
 def _affected(key: Key, counted: dict[str, int], actor: Actor) -> Iterator[Affected]:
     for kind, count in counted.items():
-        found = named(key, kind, most=NAMES_SHOWN) if may_see(kind, actor) else ()
+        seen = actor.may_within(KINDS[kind].view, key)
+        found = named(key, kind, most=NAMES_SHOWN, among=actor.instances_with(KINDS[kind].view, key)) if seen else ()
         yield Affected(kind, count, tuple(dict.fromkeys(holder.name for holder in found)))
 
 

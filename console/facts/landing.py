@@ -13,9 +13,10 @@ from secrets_app.models import Region
 
 def field_of(region: Region, holder: Holder, actor: Actor) -> str:
     """Nothing for whoever may not open the holder."""
-    if not actor.may(KINDS[holder.kind].view):
+    where = holder.scope_in(region.pk)
+    if not actor.may(KINDS[holder.kind].view, where):
         return ""
-    edits = actor.may(KINDS[holder.kind].edit)
+    edits = actor.may(KINDS[holder.kind].edit, where)
     if holder.kind == "consumer":
         return _of_consumer(region, holder, edits)
     if holder.kind == "plugin":

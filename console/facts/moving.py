@@ -8,7 +8,7 @@ from django.utils.translation import gettext as now
 
 from console.facts.diff import Changed, changes
 from console.facts.landing import field_of
-from console.facts.places import may_see
+from console.facts.places import may_open
 from gateway.holders import KINDS, Holder
 from gateway.models import Consumer, Rule
 from gateway.moving import Plan, Step
@@ -62,7 +62,7 @@ class Told:
 
 
 def _row(step: Step, plan: Plan, actor: Actor) -> Row:
-    hidden = not may_see(step.kind, actor)
+    hidden = not may_open(step.first, plan.source.region, actor)
     return Row(
         step=step,
         holder=step.first,

@@ -41,8 +41,9 @@ class Figure:
 
 def figures(region: Region, actor: Actor) -> list[Figure]:
     keys, consumers = Key.visible_to(actor, region), Consumer.visible_to(actor, region)
-    services, nodes = Service.objects.filter(instance__region=region), Node.objects.filter(instance__region=region)
-    off, instances = consumers.filter(enabled=False).count(), Instance.visible_to(actor, region).count()
+    visible = Instance.visible_to(actor, region)
+    services, nodes = Service.objects.filter(instance__in=visible), Node.objects.filter(instance__in=visible)
+    off, instances = consumers.filter(enabled=False).count(), visible.count()
     across = ngettext("on %(n)d instance", "on %(n)d instances", instances) % {"n": instances}
     return [
         Figure(
@@ -130,9 +131,10 @@ class Gateways:
         return not self.up
 
     @classmethod
-    def of(cls, region: Region) -> Self:
+    def of(cls, region: Region, actor: Actor) -> Self:
         delivery, newest = Delivery.of(region), newest_change(region)
-        instances = list(Instance.objects.filter(region=region).order_by("name"))
+        instances = list(Instance.visible_to(actor, region).order_by("name"))
+        seen = {one.pk for one in instances}
         ports = _free_ports()
         states = tuple(
             InstanceState(
@@ -144,9 +146,10 @@ class Gateways:
             )
             for one in instances[:INSTANCES_SHOWN]
         )
+        nodes_seen = tuple(node for node in delivery.nodes if node.instance_id in seen)
         publication = Publication.objects.filter(region=region).first()
         refused = publication.refused_reason if publication and publication.refused_seq > publication.seq else ""
-        return cls(delivery.control_plane_up, states, max(0, len(instances) - INSTANCES_SHOWN), refused, delivery.nodes)
+        return cls(delivery.control_plane_up, states, max(0, len(instances) - INSTANCES_SHOWN), refused, nodes_seen)
 
     @property
     def start(self) -> str:

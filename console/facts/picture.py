@@ -6,7 +6,7 @@ from django.utils.translation import gettext as now
 
 from console.facts.graph import Graph, Holder, Place, draw
 from console.facts.landing import field_of, to
-from console.facts.places import may_see
+from console.facts.places import may_open
 from gateway import holders, uses
 from gateway.delivery import Delivery
 from gateway.holders import KINDS
@@ -24,6 +24,8 @@ def picture(key: Key, census: Census, serving: Sequence[Instance], delivery: Del
     """None where nothing refers to the key. Two queries, or three for each kind of holder."""
     if not census.total:
         return None
+    seen = actor.instances_with("instance.view", key)
+    serving = [one for one in serving if seen is None or one.pk in seen]
     places = _places(serving, delivery)
     few = census.total <= MOST_ALONE
     boxes = list(_alone(key, census, places, actor) if few else _together(key, census, serving, places, actor))
@@ -43,12 +45,12 @@ def _places(serving: Sequence[Instance], delivery: Delivery) -> dict[str, Place]
 
 def _alone(key: Key, census: Census, places: Mapping[str, Place], actor: Actor) -> Iterator[Holder]:
     for kind, count in census.by_kind.items():
-        if not may_see(kind, actor):
-            yield _withheld(kind, count)
-            continue
         seen: dict[int, holders.Holder] = {}
-        for holder in uses.named(key, kind, most=count):
-            seen.setdefault(holder.id, holder)  # a box a holder, whatever the number of its places
+        for holder in uses.named(key, kind, most=count) if actor.may_within(KINDS[kind].view, key) else ():
+            if may_open(holder, key.region, actor):
+                seen.setdefault(holder.id, holder)  # a box a holder, whatever the number of its places
+        if len(seen) < count:
+            yield _withheld(kind, count - len(seen))
         for holder in seen.values():
             ref = holder.instance_ref or EVERYWHERE
             place = ref if ref in places else ELSEWHERE
@@ -59,15 +61,18 @@ def _together(key: Key, census: Census, serving: Sequence[Instance], places: Map
     """A box leads to the list of its kind."""
     counted, refs = uses.by_instance(key), {one.pk: one.ref for one in serving}
     for kind, count in census.by_kind.items():
-        if not may_see(kind, actor):
-            yield _withheld(kind, count)
-            continue
-        cells = {EVERYWHERE: count} if kind == Consumer.audit_kind else {}
+        seen = actor.instances_with(KINDS[kind].view, key)
+        everywhere = kind == Consumer.audit_kind and actor.may(KINDS[kind].view, key)
+        cells = {EVERYWHERE: count} if everywhere else {}
         for instance, number in counted.get(kind, {}).items():
+            if seen is not None and instance not in seen:
+                continue
             ref = refs.get(instance, ELSEWHERE)
             ref = ref if ref in places else ELSEWHERE
             cells[ref] = cells.get(ref, 0) + number
         url = to("key-references", key.region, name=key.audit_name) + f"#group-{kind}"
+        if sum(cells.values()) < count:
+            yield _withheld(kind, count - sum(cells.values()))
         for ref in places:
             if ref in cells:
                 yield Holder(kind, _called(kind, cells[ref]), url, (ref,), cells[ref])

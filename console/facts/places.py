@@ -15,7 +15,7 @@ from gateway.plugins.document import read
 from gateway.plugins.paths import written
 from gateway.uses import Census, Unserved, named, number, unserved
 from secrets_app.actor import Actor
-from secrets_app.models import Key
+from secrets_app.models import Key, Region
 
 HOLDERS_SHOWN = 20  # of each kind, and as many more with each "Show more"
 MOST_HOLDERS = 1000
@@ -72,26 +72,28 @@ class Places:
         """By kind, each as far as the address asks (?consumer=40). Three queries a kind, one more of plug-ins, and a count where
         something is typed. What this person may not open is counted, and found by no search: that would tell its name."""
         kinds = census.by_kind.items()
-        return [self._group(kind, total, typed, address) for kind, total in kinds if not typed or may_see(kind, self._actor)]
+        return [self._group(kind, total, typed, address) for kind, total in kinds if not typed or self._sees(kind)]
 
     def tell(self, holders: Iterable[Holder]) -> tuple[Place, ...]:
         """One query where there are rules among them."""
         holders = list(holders)
-        lines = lines_of(holder for holder in holders if holder.kind == Rule.audit_kind and may_see(holder.kind, self._actor))
+        region = self._key.region
+        lines = lines_of(holder for holder in holders if holder.kind == Rule.audit_kind and may_open(holder, region, self._actor))
         return tuple(self._place(holder, lines.get((holder.id, holder.path), 0)) for holder in holders)
 
     def _group(self, kind: str, total: int, typed: str, address: QueryDict | None) -> Group:
         most = _most(address, kind)
-        found = number(self._key, kind, typed) if typed else total
+        among = self._actor.instances_with(KINDS[kind].view, self._key) if typed else None
+        found = number(self._key, kind, typed, among) if typed else total
         more = ""
         if address is not None and found > most < MOST_HOLDERS:
             further = address.copy()
             further[kind] = str(min(most + HOLDERS_SHOWN, MOST_HOLDERS))
             more = f"?{further.urlencode()}"
-        return Group(kind, self.tell(named(self._key, kind, typed, most=most)), found, more)
+        return Group(kind, self.tell(named(self._key, kind, typed, most=most, among=among)), found, more)
 
     def _place(self, holder: Holder, line: int) -> Place:
-        key, hidden = self._key, not may_see(holder.kind, self._actor)
+        key, hidden = self._key, not may_open(holder, self._key.region, self._actor)
         effect = self._delivery.effect(
             max(key.changed_seq, holder.changed_seq), None if holder.instance_id is None else [holder.instance_id]
         )
@@ -110,6 +112,9 @@ class Places:
             hidden=hidden,
         )
 
+    def _sees(self, kind: str) -> bool:
+        return self._actor.may_within(KINDS[kind].view, self._key)
+
 
 def state_of(effect: Effect, *, control_plane_up: bool) -> str:
     """As Place has it."""
@@ -120,8 +125,8 @@ def state_of(effect: Effect, *, control_plane_up: bool) -> str:
     return "moving" if control_plane_up else "waiting"
 
 
-def may_see(kind: str, actor: Actor) -> bool:
-    return actor.may(KINDS[kind].view)
+def may_open(holder: Holder, region: Region, actor: Actor) -> bool:
+    return actor.may(KINDS[holder.kind].view, holder.scope_in(region.pk))
 
 
 def lines_of(rules: Iterable[Holder]) -> dict[tuple[int, str], int]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from console.facts.landing import field_of, to
-from console.facts.places import NOT_SERVED, lines_of, may_see, state_of
+from console.facts.places import NOT_SERVED, lines_of, may_open, state_of
 from gateway.delivery import Delivery
 from gateway.holders import KINDS, Holder, describe
 from gateway.models import Instance, Problem, Rule, Service
@@ -91,7 +91,7 @@ def _places(uses: QuerySet[Reference], region: Region, actor: Actor) -> dict[UUI
     """By key. A query for the references, one for each kind that occurs, and one for the texts of rules."""
     references = list(uses.order_by("holder_kind", "holder_id", "path"))
     holders = describe(references)
-    lines = lines_of(holder for holder in holders if holder.kind == Rule.audit_kind and may_see(holder.kind, actor))
+    lines = lines_of(holder for holder in holders if holder.kind == Rule.audit_kind and may_open(holder, region, actor))
     told = {(holder.kind, holder.id, holder.path): (holder, _at(holder, lines, region, actor)) for holder in holders}
     found: dict[UUID, list[tuple[Holder, At]]] = defaultdict(list)
     for use in references:
@@ -101,7 +101,7 @@ def _places(uses: QuerySet[Reference], region: Region, actor: Actor) -> dict[UUI
 
 
 def _at(holder: Holder, lines: Mapping[tuple[int, str], int], region: Region, actor: Actor) -> At:
-    hidden = not may_see(holder.kind, actor)
+    hidden = not may_open(holder, region, actor)
     return At(
         kind=holder.kind,
         name="" if hidden else holder.name,

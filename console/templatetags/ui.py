@@ -21,6 +21,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from console.stylesheet import FILES, version
 from secrets_app.access import who_may
 from secrets_app.actor import Actor
+from secrets_app.scope import EVERYWHERE, Scope
 
 register = template.Library()
 
@@ -231,12 +232,17 @@ def marked(name: str, typed: str) -> SafeString:
 class May:
     """True when the actor may; else `reason` says which role could: "Needs Key manager"."""
 
-    def __init__(self, actor: Actor | None, permission: str) -> None:
+    def __init__(self, actor: Actor | None, permission: str, where: Scope = EVERYWHERE) -> None:
         self.permission = permission
-        self.allowed = actor is not None and actor.may(permission)
+        self.allowed = actor is not None and actor.may_within(permission, where)
 
     def __bool__(self) -> bool:
         return self.allowed
+
+    @classmethod
+    def here(cls, context: Context, permission: str) -> "May":
+        """Where the page's address lies."""
+        return cls(context.get("actor"), permission, getattr(context.get("request"), "scope", EVERYWHERE))
 
     @property
     def reason(self) -> str:
@@ -246,8 +252,8 @@ class May:
 
 @register.simple_tag(takes_context=True)
 def may(context: Context, permission: str) -> May:
-    """{% may "key.rotate" as rotate %} then {% if rotate %} or {{ rotate.reason }}."""
-    return May(context.get("actor"), permission)
+    """Where the page's address lies. {% may "key.rotate" as rotate %} then {% if rotate %} or {{ rotate.reason }}."""
+    return May.here(context, permission)
 
 
 @register.inclusion_tag("components/_action.html", takes_context=True)
@@ -257,7 +263,7 @@ def action(
     """{% action "key.rotate" url _("Rotate") css="primary" icon="rotate-cw" %}: a button that stays, disabled and with the reason, for
     who may not. `method="post"` makes it a form of its own; `panel=False` a plain link."""
     return {
-        "may": May(context.get("actor"), permission), "to": to, "label": label, "css": css, "icon": icon, "method": method, "panel": panel,
+        "may": May.here(context, permission), "to": to, "label": label, "css": css, "icon": icon, "method": method, "panel": panel,
         "csrf_token": context.get("csrf_token"), "why": f"why-{slugify(permission.replace('.', '-'))}-{slugify(to.replace('/', '-'))}",
     }  # fmt: skip
 

@@ -19,14 +19,14 @@ from secrets_app.models import AuditEntry, AuditHead
 @allows("audit.view")
 def entries(request: ConsoleRequest) -> HttpResponse:
     form = AuditFilter(request.GET, request.actor)
-    cut = Listing(request.GET, {"newest": ["-seq"]}, keep=form.fields).cut(form.narrow(AuditEntry.objects.all()))
+    cut = Listing(request.GET, {"newest": ["-seq"]}, keep=form.fields).cut(form.narrow(AuditEntry.visible_to(request.actor)))
     context = {"form": form, "cut": cut, "sentences": tell(cut.rows), "chain": Chain.of(cut.rows)}
     return page(request, "audit/list.html", context, status=200 if form.is_valid() else 422)
 
 
 @allows("audit.view")
 def entry(request: ConsoleRequest, seq: int) -> HttpResponse:
-    found = AuditEntry.objects.filter(seq=seq).first()
+    found = AuditEntry.visible_to(request.actor).filter(seq=seq).first()
     if found is None:
         raise NotFound()
     before = AuditEntry.objects.filter(seq=seq - 1).first()

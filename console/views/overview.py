@@ -28,14 +28,15 @@ def overview(request: ConsoleRequest) -> HttpResponse:
     """Nouns for who may see them, activity for who may read the audit log; everybody who may come has at least one of the two."""
     region, actor = request.region, request.actor
     context: dict[str, object] = {}
-    if actor.may("instance.view"):
-        gateways = Gateways.of(region)
+    if actor.may_within("instance.view", region):
+        gateways = Gateways.of(region, actor)
         context |= {
             "figures": figures(region, actor),
-            "start": Start.of(region, actor, request.get_host().rsplit(":", 1)[0]),
             "gateways": gateways,
             "concerns": [*gateway_concerns(region, gateways), *concerns(region, Attention.of(region, actor), actor)],
         }
-    if actor.may("audit.view"):
+    if actor.may("service.view", region):  # what a region needs for a first call, and that call itself
+        context["start"] = Start.of(region, actor, request.get_host().rsplit(":", 1)[0])
+    if actor.may("audit.view", region):
         context["activity"] = tell(AuditEntry.objects.filter(region_id=region.pk).order_by("-seq")[:ACTIVITY_SHOWN])
     return page(request, "overview/overview.html", context)

@@ -70,8 +70,8 @@ class AgentService(Service):
     def create(cls, instance: Instance, name: str, agent: NewAgent, keys: NewKeys, *, by: Actor, once: UUID | None = None) -> Self:
         """Raises Invalid (fields name, supplier, address, bot_type, header, generation, app_<i>, key_<i>), NotAllowed without key.bind
         for references."""
-        ours = by.may("service.create") and leads_here(agent.address)
-        planned = Planned(cls.audit_kind, name, instance.audit_region, {"instance": instance.ref})
+        ours = by.may("service.create", instance) and leads_here(agent.address)
+        planned = Planned(cls.audit_kind, name, instance, {"instance": instance.ref})
         with deed(by, "service.create", planned, once=once) as entry:
             instance._lock()
             parsed = _check(check_service_name(instance, name), agent, ours)
@@ -86,12 +86,12 @@ class AgentService(Service):
 
     def edit(self, agent: NewAgent, *, lock_version: int, by: Actor, keys: NewKeys | None = None) -> None:
         """`keys` None leaves them as they are. New ones take the place of all, but for apps whose value is None."""
-        ours = by.may("service.edit") and leads_here(agent.address)
+        ours = by.may("service.edit", self) and leads_here(agent.address)
         with deed(by, "service.edit", self) as entry:
             self._lock(lock_version)
             parsed = _check({}, agent, ours)
             if str(parsed) != self.address and self.generation == REFERENCE:
-                by.require("key.bind")  # another address: the keys go to somebody else
+                by.require("key.bind", self)  # another address: the keys go to somebody else
             if keys is None and AGENTS[agent.kind].apps != self.agent.apps:
                 raise Invalid({"supplier": [str(_("Another kind of agent has keys of its own. Enter or choose them again."))]})
             columns = _columns(agent, parsed)

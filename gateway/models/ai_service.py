@@ -61,8 +61,8 @@ class AiService(Service):
         once: UUID | None = None,
     ) -> Self:
         """Raises Invalid (fields name, supplier, protocol, address, generation, key_<i>), NotAllowed without key.bind for references."""
-        ours = by.may("service.create") and leads_here(address)
-        planned = Planned(cls.audit_kind, name, instance.audit_region, {"instance": instance.ref})
+        ours = by.may("service.create", instance) and leads_here(address)
+        planned = Planned(cls.audit_kind, name, instance, {"instance": instance.ref})
         with deed(by, "service.create", planned, once=once) as entry:
             instance._lock()
             parsed = _check(check_service_name(instance, name), supplier, protocol, address, ours)
@@ -94,12 +94,12 @@ class AiService(Service):
         keys: NewKeys | None = None,
     ) -> None:
         """`keys` None leaves them as they are. New ones take the place of all: the old references are released."""
-        ours = by.may("service.edit") and leads_here(address)
+        ours = by.may("service.edit", self) and leads_here(address)
         with deed(by, "service.edit", self) as entry:
             self._lock(lock_version)
             parsed = _check({}, supplier, protocol, address, ours)
             if str(parsed) != self.address and self.generation == REFERENCE:
-                by.require("key.bind")  # another address: the keys go to somebody else
+                by.require("key.bind", self)  # another address: the keys go to somebody else
             if keys is None and SUPPLIERS[supplier].one_key and self.references.count() > 1:
                 raise Invalid({"supplier": [str(_("This supplier takes exactly one API key; this service has several."))]})
             changed = self._set(supplier=supplier, protocol=protocol, address=str(parsed))

@@ -20,6 +20,7 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import KeyVersion, Planned, Reference, Region, deed
 from secrets_app.plaintext import Plaintext
+from secrets_app.scope import Scope
 
 
 class ConsumerQuerySet(models.QuerySet["Consumer"]):
@@ -66,6 +67,10 @@ class Consumer(Noun):
         return (self.region_id, self.region.name)
 
     @property
+    def scope(self) -> Scope:
+        return Scope(self.region_id)
+
+    @property
     def sources_text(self) -> str:
         return in_words(self.sources)
 
@@ -103,7 +108,7 @@ class Consumer(Noun):
 
     @classmethod
     def visible_to(cls, actor: Actor, region: Region) -> ConsumerQuerySet:
-        return cls.objects.filter(region=region) if actor.may("consumer.view") else cls.objects.none()
+        return cls.objects.filter(region=region) if actor.may("consumer.view", region) else cls.objects.none()
 
     @classmethod
     def create(
@@ -120,8 +125,8 @@ class Consumer(Noun):
     ) -> Self:
         """`sources` count for credentials; a token says itself where it stands. Raises Invalid (fields name, description, source_kind,
         source_<i>, key, value, and those of Jwt), NotAllowed without key.bind for a reference."""
-        ours = by.may("consumer.create") and leads_to_us(credential)
-        with deed(by, "consumer.create", Planned("consumer", name, region.audit_region), once=once) as entry:
+        ours = by.may("consumer.create", region) and leads_to_us(credential)
+        with deed(by, "consumer.create", Planned("consumer", name, region), once=once) as entry:
             taken = cls.objects.filter(region=region, name=name).exists()
             refuse(
                 check_name(name, taken),
@@ -138,7 +143,7 @@ class Consumer(Noun):
 
     def edit(self, *, description: str, sources: Sequence[Source] = (), jwt: NewJwt | None = None, lock_version: int, by: Actor) -> None:
         """Of one with tokens all that says what they are, of any other where its callers put what they present."""
-        ours = jwt is not None and by.may("consumer.edit") and leads_to_us(jwt)
+        ours = jwt is not None and by.may("consumer.edit", self) and leads_to_us(jwt)
         with deed(by, "consumer.edit", self) as entry:
             self._lock(lock_version)
             if self.takes_tokens != isinstance(jwt, NewJwt):
@@ -158,7 +163,7 @@ class Consumer(Noun):
 
     def switch_method(self, to: Presented, sources: Sequence[Source] = (BEARER,), *, lock_version: int, by: Actor) -> None:
         """From credentials to tokens or back. What callers presented until now is refused at once, and every reference released."""
-        ours = by.may("consumer.switch_method") and leads_to_us(to)
+        ours = by.may("consumer.switch_method", self) and leads_to_us(to)
         with deed(by, "consumer.switch_method", self) as entry:
             self._lock(lock_version)
             if self.takes_tokens == isinstance(to, NewJwt):

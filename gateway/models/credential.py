@@ -72,7 +72,7 @@ class Credential(models.Model):
         """Raises Invalid (fields key, value, generation), NotAllowed without key.bind for a reference."""
         region = self.consumer.region
         if new.generation == REFERENCE:
-            by.require("key.bind")
+            by.require("key.bind", region)
             key = find_key_to_bind(region, new.key_name, by)
             if self.consumer.references.filter(key=key).exists():
                 raise Invalid({"key": [str(_("This consumer refers to this key already. Choose another."))]})

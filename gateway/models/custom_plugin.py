@@ -15,6 +15,7 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Planned, Reference, Region, deed
 from secrets_app.refs import looks_like_reference
+from secrets_app.scope import Scope
 
 SOURCE_LIMIT = 64 * 1024  # bytes
 LINE_LIMIT = 5_000
@@ -69,13 +70,17 @@ class CustomPlugin(Noun):
         return (self.region_id, self.region.name)
 
     @property
+    def scope(self) -> Scope:
+        return Scope(self.region_id)
+
+    @property
     def official(self) -> Official:
         """As the catalogue's plug-ins are looked at."""
         return official(self.name, self.description, self.schema, self.phase, self.priority, self.number)
 
     @classmethod
     def visible_to(cls, actor: Actor, region: Region) -> CustomPluginQuerySet:
-        return cls.objects.filter(region=region) if actor.may("plugin.view") else cls.objects.none()
+        return cls.objects.filter(region=region) if actor.may("plugin.view", region) else cls.objects.none()
 
     @classmethod
     def create(
@@ -92,7 +97,7 @@ class CustomPlugin(Noun):
         once: UUID | None = None,
     ) -> "CustomPlugin":
         """Raises Invalid (fields name, description, source, schema, phase, priority)."""
-        with deed(by, "custom_plugin.create", Planned(cls.audit_kind, name, region.audit_region), once=once) as entry:
+        with deed(by, "custom_plugin.create", Planned(cls.audit_kind, name, region), once=once) as entry:
             taken = cls.objects.filter(region=region, name=name).exists() or name in CATALOGUE
             refuse(check_name(name, taken), check_description(description), _check(source, schema, phase, priority))
             plugin = cls.objects.create(
@@ -124,7 +129,7 @@ class CustomPlugin(Noun):
             }
             changed = [name for name, new in columns.items() if getattr(self, name) != new]
             if "source" in changed and self._is_shown_keys():
-                by.require("key.bind")  # another script: the keys go to somebody else
+                by.require("key.bind", self)  # another script: the keys go to somebody else
             for name, new in columns.items():
                 setattr(self, name, new)
             if "schema" in changed:

@@ -13,7 +13,8 @@ from gateway.models.base import Noun, refuse, searched
 from gateway.versions import COMPATIBILITY_VERSIONS, FIRST_WITH_REFERENCES, NEWEST, newer_than, supports_references
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
-from secrets_app.models import Planned, Region, deed
+from secrets_app.models import Planned, Region, RoleGrant, deed
+from secrets_app.scope import Scope
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
@@ -64,6 +65,10 @@ class Instance(Noun):
         return (self.region_id, self.region.name)
 
     @property
+    def scope(self) -> Scope:
+        return Scope(self.region_id, self.pk)
+
+    @property
     def supports_references(self) -> bool:
         return supports_references(self.version)
 
@@ -73,11 +78,12 @@ class Instance(Noun):
 
     @classmethod
     def visible_to(cls, actor: Actor, region: Region) -> InstanceQuerySet:
-        return cls.objects.filter(region=region) if actor.may("instance.view") else cls.objects.none()
+        visible, rows = actor.instances_with("instance.view", region), cls.objects.filter(region=region)
+        return rows if visible is None else rows.filter(pk__in=visible)
 
     @classmethod
     def create(cls, region: Region, name: str, version: str = NEWEST, *, by: Actor, once: UUID | None = None) -> "Instance":
-        with deed(by, "instance.create", Planned("instance", name, region.audit_region), once=once) as entry:
+        with deed(by, "instance.create", Planned("instance", name, region), once=once) as entry:
             errors: dict[str, list[str]] = {}
             if not name or len(name) > 64 or not name.isprintable() or name != name.strip():
                 errors["name"] = [str(_("Enter a name of 1 to 64 visible characters, without a space at either end."))]
@@ -121,7 +127,8 @@ class Instance(Noun):
                     plugins,
                 )
                 raise Conflict(text % {"count": plugins})
-            entry.facts = {"services": 0, "nodes": self.nodes.count()}
+            grants, _rows = RoleGrant.objects.filter(instance_id=self.pk).delete()
+            entry.facts = {"services": 0, "nodes": self.nodes.count(), "grants": grants}
             self.nodes.all().delete()
             type(self).objects.filter(pk=self.pk).delete()
 

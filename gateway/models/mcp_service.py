@@ -62,7 +62,7 @@ class McpService(Service):
 
     @classmethod
     def visible_to(cls, actor: Actor, instance: Instance) -> "ServiceQuerySet[Self]":
-        rows = cls.objects.filter(instance=instance) if actor.may("mcp.view") else cls.objects.none()
+        rows = cls.objects.filter(instance=instance) if actor.may("mcp.view", instance) else cls.objects.none()
         return cast("ServiceQuerySet[Self]", rows)
 
     @classmethod
@@ -81,12 +81,12 @@ class McpService(Service):
     ) -> Self:
         """`address` is the host alone. Raises Invalid (fields name, address, transport, path, message_path), NotAllowed without mcp.open
         for a service that anybody may call."""
-        ours = by.may("mcp.create") and leads_here(address)
-        planned = Planned(cls.audit_kind, name, instance.audit_region, {"instance": instance.ref})
+        ours = by.may("mcp.create", instance) and leads_here(address)
+        planned = Planned(cls.audit_kind, name, instance, {"instance": instance.ref})
         with deed(by, "mcp.create", planned, once=once) as entry:
             instance._lock()
             if not consumer_authentication:
-                by.require("mcp.open")
+                by.require("mcp.open", instance)
             parsed = _check(_check_name(instance, name), address, ours, transport, path, message_path)
             service = cls(kind=MCP, instance=instance, name=name, created_by=by.name, consumer_authentication=consumer_authentication)
             service._set(**_columns(parsed, transport, path, message_path))
@@ -97,14 +97,14 @@ class McpService(Service):
         return service
 
     def edit(self, *, address: str, transport: str, path: str, message_path: str = "", lock_version: int, by: Actor) -> None:
-        ours = by.may("mcp.edit") and leads_here(address)
+        ours = by.may("mcp.edit", self) and leads_here(address)
         with deed(by, "mcp.edit", self) as entry:
             self._lock(lock_version)
             parsed = _check({}, address, ours, transport, path, message_path)
             columns = _columns(parsed, transport, path, message_path)
             changed = self._set(**columns)
             if self.generation == REFERENCE and changed:
-                by.require("key.bind")  # the key goes to somebody else
+                by.require("key.bind", self)  # the key goes to somebody else
             self._save(*columns)
             entry.stamp(self)
             entry.facts = {"instance": self.instance.ref, **self._told(), "changed": changed}
@@ -156,7 +156,7 @@ class McpService(Service):
 
     def _bind_backend(self, credential: NewCredential, by: Actor) -> None:
         if credential.generation == REFERENCE:
-            by.require("key.bind")
+            by.require("key.bind", self)
             self.instance.require_references()
             self._bind_one(credential.key_name, self.use_path, "key", by)
         elif credential.generation == CUSTOM and credential.value is not None:

@@ -14,6 +14,7 @@ from gateway.models.instance import Instance
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
 from secrets_app.models import Region, deed
+from secrets_app.scope import Scope
 
 SILENCE = timedelta(seconds=15)  # a control plane not heard of for so long counts as down
 
@@ -60,6 +61,10 @@ class Node(models.Model):
     @property
     def audit_region(self) -> tuple[UUID, str]:
         return self.instance.audit_region
+
+    @property
+    def scope(self) -> Scope:
+        return self.instance.scope
 
     @classmethod
     def join(cls, instance: Instance, name: str, host: str, port: int, token: str = "", *, by: Actor) -> tuple["Node", str]:

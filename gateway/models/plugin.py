@@ -15,6 +15,7 @@ from gateway.plugins.base import Official
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Planned, deed
+from secrets_app.scope import Scope
 
 
 class PluginQuerySet(models.QuerySet["Plugin"]):
@@ -51,18 +52,22 @@ class Plugin(Noun):
         return self.instance.audit_region
 
     @property
+    def scope(self) -> Scope:
+        return self.instance.scope
+
+    @property
     def official(self) -> Official:
         """Its schema, documentation and checks; of a custom plug-in, those that it declares."""
         return self.custom.official if self.custom else CATALOGUE[self.name]
 
     @classmethod
     def visible_to(cls, actor: Actor, instance: Instance) -> PluginQuerySet:
-        return cls.objects.filter(instance=instance) if actor.may("plugin.view") else cls.objects.none()
+        return cls.objects.filter(instance=instance) if actor.may("plugin.view", instance) else cls.objects.none()
 
     @classmethod
     def install(cls, instance: Instance, name: str, *, by: Actor, once: UUID | None = None) -> Self:
         """It does nothing yet: that takes a rule, enabled. Raises Invalid (field "name"), Conflict when it is installed already."""
-        planned = Planned(cls.audit_kind, name, instance.audit_region, {"instance": instance.ref})
+        planned = Planned(cls.audit_kind, name, instance, {"instance": instance.ref})
         with deed(by, "plugin.install", planned, once=once) as entry:
             instance._lock()
             custom = None if name in CATALOGUE else CustomPlugin.objects.filter(region_id=instance.region_id, name=name).first()

@@ -21,6 +21,7 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound, StaleEdit
 from secrets_app.models import Planned, Reference, deed
 from secrets_app.models.binding import Place, Unusable, refer, refusals
+from secrets_app.scope import Scope
 
 REVISIONS_KEPT = 50
 
@@ -58,6 +59,10 @@ class Rule(Noun):
     @property
     def audit_region(self) -> tuple[UUID, str]:
         return self.plugin.audit_region
+
+    @property
+    def scope(self) -> Scope:
+        return self.plugin.scope
 
     @property
     def level(self) -> str:
@@ -104,7 +109,7 @@ class Rule(Noun):
 
         Raises RuleRefused, StaleEdit, NotFound when the rule is gone, NotAllowed without key.bind for keys not referred to before.
         """
-        planned = Planned(cls.audit_kind, _name(plugin, service), plugin.audit_region, {"instance": plugin.instance.ref})
+        planned = Planned(cls.audit_kind, _name(plugin, service), plugin, {"instance": plugin.instance.ref})
         with deed(by, "rule.write", cls.at(plugin, service) or planned, once=once) as entry:
             plugin._lock()
             rule = cls.at(plugin, service)
@@ -189,7 +194,7 @@ class Rule(Noun):
         if not seen.passes:
             raise RuleRefused(seen.faults)
         if text != self.text and any(not mention.inbound for mention in seen.mentions):
-            by.require("key.bind")  # another text may send the same keys somewhere else
+            by.require("key.bind", self)  # another text may send the same keys somewhere else
         released = self._bind(seen.mentions, by)
         if text != self.text or self.number == 0:
             self._keep_revision()
@@ -214,7 +219,7 @@ class Rule(Noun):
             told = [(mention, refused.keys[mention.key.pk]) for mention in mentions if mention.key and mention.key.pk in refused.keys]
             raise RuleRefused(tuple(Fault(one.line, one.column, one.path, why) for one, why in told)) from None
         if by and rebound.bound:
-            by.require("key.bind")
+            by.require("key.bind", self)
         return list(rebound.released)
 
     @property

@@ -26,6 +26,7 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Key, Reference, deed
 from secrets_app.plaintext import Plaintext
+from secrets_app.scope import Scope
 
 AI, AGENT, MCP = "ai", "agent", "mcp"
 SERVICE_HOLDERS = ("ai_service", "agent_service", "mcp_service")  # their ids are of one table: no two are equal
@@ -133,6 +134,10 @@ class Service(Noun):
         return self.instance.audit_region
 
     @property
+    def scope(self) -> Scope:
+        return self.instance.scope
+
+    @property
     def stem(self) -> str:
         """Of its permissions and of its pages' names: "service" or "mcp"."""
         return self.rights.view.partition(".")[0]
@@ -177,7 +182,7 @@ class Service(Noun):
     @classmethod
     def visible_to(cls, actor: Actor, instance: Instance) -> "ServiceQuerySet[Self]":
         """What the console calls services: AI and Agent. MCP services have a list and rights of their own."""
-        rows = cls.objects.filter(instance=instance, kind__in=(AI, AGENT)) if actor.may("service.view") else cls.objects.none()
+        rows = cls.objects.filter(instance=instance, kind__in=(AI, AGENT)) if actor.may("service.view", instance) else cls.objects.none()
         return cast("ServiceQuerySet[Self]", rows)
 
     def delete(self, *, by: Actor) -> None:  # type: ignore[override]
@@ -247,7 +252,7 @@ class Service(Noun):
         """A key at each path. What is wrong with one is told at its own field, key_<i>."""
         given: Sequence[Any]
         if keys.generation == REFERENCE:
-            by.require("key.bind")
+            by.require("key.bind", self)
             self.instance.require_references()
             given = keys.key_names
         elif keys.generation == CUSTOM:

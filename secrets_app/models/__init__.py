@@ -5,7 +5,8 @@ from secrets_app.models.key import Key
 from secrets_app.models.reference import Reference
 from secrets_app.models.refusals import RefusalTally
 from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
-from secrets_app.models.user import RoleGrant, User
+from secrets_app.models.team import Membership, RoleGrant, Team
+from secrets_app.models.user import User
 from secrets_app.models.version import KeyVersion
 
 __all__ = [
@@ -17,11 +18,13 @@ __all__ = [
     "KeyVersion",
     "KmsInstance",
     "MasterKey",
+    "Membership",
     "Planned",
     "Reference",
     "RefusalTally",
     "Region",
     "RoleGrant",
+    "Team",
     "User",
     "deed",
 ]

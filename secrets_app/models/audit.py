@@ -16,6 +16,7 @@ from secrets_app import chain
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
 from secrets_app.db import locked, reading
+from secrets_app.scope import Scope
 
 OK, REFUSED = "ok", "refused"
 APPEND_ONLY = "The audit log is append-only."
@@ -24,7 +25,7 @@ Fact = str | int | bool | list[str] | None
 
 
 class Subject(Protocol):
-    """What a deed is done to: its kind, its name as people know it, and the region it lies in (None: all regions)."""
+    """What a deed is done to: its kind, its name as people know it, the region it lies in (None: all regions), and where rights count."""
 
     @property
     def pk(self) -> Any: ...
@@ -34,6 +35,8 @@ class Subject(Protocol):
     def audit_name(self) -> str: ...
     @property
     def audit_region(self) -> "tuple[UUID, str] | None": ...
+    @property
+    def scope(self) -> Scope: ...
 
 
 class AuditHead(models.Model):
@@ -84,6 +87,12 @@ class AuditEntry(models.Model):
             models.Index(fields=["action", "seq"]),
             models.Index(fields=["actor", "seq"]),
         ]
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> AppendOnly:
+        """What is of no region is for those who may read the log everywhere."""
+        regions = actor.regions_with("audit.view")
+        return cls.objects.all() if regions is None else cls.objects.filter(region_id__in=regions)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

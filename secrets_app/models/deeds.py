@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, transaction
@@ -12,23 +13,40 @@ from secrets_app.actor import Actor
 from secrets_app.errors import AlreadyDone, Conflict, FormReused, NotAllowed, VaultError
 from secrets_app.models.audit import AuditEntry, Draft, Fact, Subject
 from secrets_app.models.refusals import record
+from secrets_app.scope import EVERYWHERE, Scope
 
 _LOST = {"23505", "23503", "40P01"}  # unique_violation, foreign_key_violation, deadlock_detected
 
 
+class Located(Protocol):
+    @property
+    def audit_region(self) -> tuple[UUID, str] | None: ...
+    @property
+    def scope(self) -> Scope: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a deed is about to make, while there is no row of it. `facts` are those its entry will state that tell it from its like.
+    """What a deed is about to make at some place, while there is no row of it. `facts` are those its entry will state that tell it from
+    its like.
 
     A refusal states no name: what was typed may be anything.
     """
 
     audit_kind: str
     name: str
-    audit_region: tuple[UUID, str] | None = None
+    where: "Located | None" = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     pk: str = ""
     audit_name: str = ""
+
+    @property
+    def audit_region(self) -> tuple[UUID, str] | None:
+        return self.where.audit_region if self.where else None
+
+    @property
+    def scope(self) -> Scope:
+        return self.where.scope if self.where else EVERYWHERE
 
     def was_made_by(self, entry: AuditEntry) -> bool:
         within = self.audit_region is None or self.audit_region[0] == entry.region_id
@@ -39,7 +57,8 @@ class Planned:
 def deed(
     by: Actor, action: str, target: Subject | None = None, *, once: UUID | None = None, facts: Mapping[str, Fact] | None = None
 ) -> Iterator[Draft]:
-    """One permission check, one transaction, one entry; the entry is written last and a failure to write it undoes the change.
+    """One permission check where the target lies, one transaction, one entry; that is written last, and a failure to write it undoes
+    the change.
 
     `once` names the operation: a repeat of the same action by the same person on the same target raises AlreadyDone, anything else
     under that name FormReused, and both change nothing. A deed that makes something takes it as Planned. `facts` are those that tell
@@ -48,7 +67,7 @@ def deed(
     """
     draft = Draft(by, action, target, once, facts)
     try:
-        by.require(action)
+        by.require(action, target or EVERYWHERE)
         with _lost_races(draft), transaction.atomic(durable=True):
             _check_once(draft)
             yield draft

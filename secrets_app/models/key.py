@@ -20,6 +20,7 @@ from secrets_app.models.reveal import revealed
 from secrets_app.models.rotation import rolled_back, rotated
 from secrets_app.models.version import KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
+from secrets_app.scope import Scope
 
 RESERVED_NAMES = {"new", "options"}
 DESCRIPTION_LIMIT = 500
@@ -73,13 +74,17 @@ class Key(models.Model):
         return (self.region_id, self.region.name)
 
     @property
+    def scope(self) -> Scope:
+        return Scope(self.region_id)
+
+    @property
     def is_inline(self) -> bool:
         return self.name is None
 
     @classmethod
     def visible_to(cls, actor: Actor, region: Region) -> KeyQuerySet:
         """The named keys of a region that this actor may know of; the forbidden is not found."""
-        return cls.objects.filter(region=region).named() if actor.may("key.view") else cls.objects.none()
+        return cls.objects.filter(region=region).named() if actor.may("key.view", region) else cls.objects.none()
 
     @classmethod
     def name_problem(cls, region: Region, name: str) -> str:
@@ -109,7 +114,7 @@ class Key(models.Model):
         trimmed: bool = False,
     ) -> "Key":
         """Raises Invalid for a wrong or taken name, CannotSeal without the public half of the keyring."""
-        with deed(by, "key.create", Planned("key", name, region.audit_region), once=once) as entry:
+        with deed(by, "key.create", Planned("key", name, region), once=once) as entry:
             _check_new_key(region, name, description)
             key = cls._new(region, value, by, name=name, description=description, master_key=master_key)
             entry.target = key

@@ -80,7 +80,7 @@ def _settle_tallies(now: datetime) -> None:
     over = now.replace(second=0, microsecond=0) - timedelta(minutes=1)
     for tally in RefusalTally.objects.filter(minute__lte=over):
         if tally.count:
-            repeat = Draft(Actor(name=tally.actor, roles=frozenset(), address=tally.address), "audit.repeat", None, None)
+            repeat = Draft(Actor(name=tally.actor, address=tally.address), "audit.repeat", None, None)
             repeat.facts = tally.facts()
             repeat.write()
         tally.delete()

@@ -9,6 +9,7 @@ from secrets_app.actor import Actor
 from secrets_app.errors import CannotSeal, Invalid, NotFound
 from secrets_app.models.audit import OK, AuditEntry
 from secrets_app.models.deeds import Planned, deed
+from secrets_app.scope import EVERYWHERE, Scope
 
 # The first words of other addresses: /<region>/ must never hide one.
 RESERVED_REGIONS = frozenset(
@@ -30,6 +31,7 @@ class Deployment(models.Model):
     audit_kind = "deployment"
     audit_name = "Latchkey"
     audit_region = None
+    scope = EVERYWHERE
 
     @classmethod
     def here(cls) -> "Deployment":
@@ -108,9 +110,15 @@ class Region(models.Model):
     def audit_region(self) -> tuple[uuid.UUID, str]:
         return (self.pk, self.name)
 
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.pk)
+
     @classmethod
     def visible_to(cls, actor: Actor) -> "models.QuerySet[Region]":
-        return cls.objects.order_by("title") if actor.may("overview.view") else cls.objects.none()
+        """Those in which the actor holds any role, be it for one instance there."""
+        visible, rows = actor.regions_with("overview.view"), cls.objects.order_by("title")
+        return rows if visible is None else rows.filter(pk__in=visible)
 
     @classmethod
     def create(cls, name: str, title: str, *, by: Actor, once: uuid.UUID | None = None) -> "Region":

@@ -1,6 +1,5 @@
 import re
 import uuid
-from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.password_validation import validate_password
@@ -13,29 +12,30 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
 from secrets_app.models.audit import OK, AuditEntry
 from secrets_app.models.deeds import deed
+from secrets_app.models.team import RoleGrant
+from secrets_app.scope import EVERYWHERE
 
 THEMES = {"auto": _("Same as system"), "light": _("Light"), "dark": _("Dark")}
 
 
 class User(AbstractUser):
-    """A person. Rights are read from the role rows at each request, so a change takes effect at once."""
+    """A person. Rights are read from the rows of roles and teams at each request, so a change takes effect at once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     theme = models.CharField(max_length=8, default="auto", choices=list(THEMES.items()))
 
     audit_kind = "user"
     audit_region = None
+    scope = EVERYWHERE
 
     @property
     def audit_name(self) -> str:
         return self.username
 
-    @property
-    def roles(self) -> frozenset[str]:
-        return frozenset(self.role_grants.values_list("role", flat=True))
-
     def as_actor(self, address: str = "", request_id: str = "") -> Actor:
-        return Actor(self.username, self.roles, self.pk, address, request_id)
+        """Two queries: the teams, and the roles held directly and through them."""
+        teams = frozenset(self.memberships.values_list("team_id", flat=True))
+        return Actor(self.username, RoleGrant.held_by(self, teams), self.pk, address, request_id, teams)
 
     def came_in_from(self, address: str) -> bool:
         """Whether this person ever signed in from there."""
@@ -89,13 +89,3 @@ def _check_new_user(username: str, password: str, roles: set[str]) -> None:
         errors["roles"] = [text % {"role": min(strange), "roles": ", ".join(ROLES)}]
     if errors:
         raise Invalid(errors)
-
-
-class RoleGrant(models.Model):
-    """A role held by a person, for all regions."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="role_grants")
-    role = models.CharField(max_length=16, choices=[(role, label) for role, (label, _text) in ROLES.items()])
-
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "role"], name="a_role_once")]

@@ -8,7 +8,7 @@ from django.template import Context, Template
 
 from console.templatetags import ui
 from secrets_app.access import KEY_MANAGER, VIEWER
-from secrets_app.actor import Actor
+from tests import cast
 
 NOW = datetime(2026, 11, 23, 9, 14, 5, tzinfo=UTC)
 SECRET = "sk-a-value-that-must-not-come-back"
@@ -122,7 +122,7 @@ def test_an_option_that_is_off_says_why() -> None:
 
 def test_whoever_may_gets_the_control_and_others_the_reason() -> None:
     line = '{% action "key.rotate" "/r/" "Rotate" %}'
-    kim, vera = Actor("kim", frozenset({KEY_MANAGER})), Actor("vera", frozenset({VIEWER}))
+    kim, vera = cast.holding("kim", KEY_MANAGER), cast.holding("vera", VIEWER)
     assert 'href="/r/"' in draw(line, actor=kim)
     for nobody in (vera, None):
         html = draw(line, actor=nobody)
@@ -133,9 +133,7 @@ def test_whoever_may_gets_the_control_and_others_the_reason() -> None:
 
 
 def test_a_post_action_is_a_form_with_its_token() -> None:
-    html = draw(
-        '{% action "key.disable" "/d/" "Disable" method="post" %}', actor=Actor("kim", frozenset({KEY_MANAGER})), csrf_token="token"
-    )
+    html = draw('{% action "key.disable" "/d/" "Disable" method="post" %}', actor=cast.holding("kim", KEY_MANAGER), csrf_token="token")
     assert '<form method="post" action="/d/">' in html
     assert 'value="token"' in html
 

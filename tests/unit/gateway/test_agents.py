@@ -6,7 +6,6 @@ from gateway.agents import AGENTS, BOT_TYPES, app_of
 from gateway.models import AgentService, AiService, Authorization, Instance, NewAgent, NewKeys, Service
 from gateway.models.service import KEYS_A_SERVICE
 from secrets_app.access import ACTIONS, OPERATOR, OWNER, Action
-from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotAllowed, NotFound, StaleEdit
 from secrets_app.models import AuditEntry, Key, KeyVersion, Region
 from tests import cast
@@ -228,7 +227,7 @@ def test_who_may_not_bind_keys_may_not_send_bound_ones_elsewhere(instance: Insta
     cast.key(instance.region, "one")
     service = create(instance, keys=NewKeys("reference", key_names=["one"]))
     monkeypatch.setitem(ACTIONS, "key.bind", Action(ACTIONS["key.bind"].text, frozenset({OWNER})))
-    unbinding = Actor(name="olive", roles=frozenset({OPERATOR}))
+    unbinding = cast.holding("olive", OPERATOR)
     with pytest.raises(NotAllowed):
         edit(service, NewAgent("dify", "https://elsewhere.example", bot_type="agent"), by=unbinding)
     edit(service, NewAgent("dify", DIFY.address, bot_type="agent"), by=unbinding)

@@ -91,7 +91,7 @@ def test_an_instance_with_services_is_not_deleted(region: Region) -> None:
     service.delete(by=cast.SETUP)
     instance.delete(by=cast.actor("olive"))
     assert not Instance.objects.exists()
-    assert (last_entry().action, last_entry().facts) == ("instance.delete", {"services": 0, "nodes": 0})
+    assert (last_entry().action, last_entry().facts) == ("instance.delete", {"services": 0, "nodes": 0, "grants": 0})
 
 
 def test_deleting_an_instance_lets_its_nodes_go(region: Region) -> None:

@@ -7,7 +7,6 @@ from django.test import override_settings
 
 from gateway.models import Instance, McpService, NewCredential, Node, Service
 from secrets_app.access import ACTIONS, OPERATOR, OWNER, Action
-from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotAllowed, StaleEdit
 from secrets_app.models import AuditEntry, Key, KeyVersion, Region
 from tests import cast
@@ -125,7 +124,7 @@ def test_open_from_the_start_needs_the_right_to_open(instance: Instance, monkeyp
     assert create(instance, consumer_authentication=False).consumer_authentication is False
     monkeypatch.setitem(ACTIONS, "mcp.open", Action(ACTIONS["mcp.open"].text, frozenset({OWNER})))
     with pytest.raises(NotAllowed):
-        create(instance, name="b", consumer_authentication=False, by=Actor(name="olive", roles=frozenset({OPERATOR})))
+        create(instance, name="b", consumer_authentication=False, by=cast.holding("olive", OPERATOR))
 
 
 @pytest.mark.parametrize("who", ["kim", "vera", "audrey", "mallory"])
@@ -287,7 +286,7 @@ def test_who_may_not_bind_keys_may_not_send_bound_ones_elsewhere(instance: Insta
     service = create(instance)
     configure(service, refers("one"))
     monkeypatch.setitem(ACTIONS, "key.bind", Action(ACTIONS["key.bind"].text, frozenset({OWNER})))
-    unbinding = Actor(name="olive", roles=frozenset({OPERATOR}))
+    unbinding = cast.holding("olive", OPERATOR)
     for change in ({"address": "https://elsewhere.example"}, {"path": "/echo"}):
         with pytest.raises(NotAllowed):
             edit(service, **change, by=unbinding)

@@ -11,7 +11,6 @@ from gateway.models import AiService, Authorization, Consumer, Instance, NewKeys
 from gateway.models.service import KEYS_A_SERVICE
 from gateway.providers import SUPPLIERS
 from secrets_app.access import ACTIONS, OPERATOR, OWNER, Action
-from secrets_app.actor import Actor
 from secrets_app.errors import AlreadyDone, Conflict, Invalid, NotAllowed, NotFound, StaleEdit
 from secrets_app.models import AuditEntry, Key, KeyVersion, Reference, Region
 from tests import cast
@@ -258,7 +257,7 @@ def test_a_stale_edit_shows_what_is_stored_now(instance: Instance) -> None:
 def test_who_may_not_bind_keys_may_not_send_bound_ones_elsewhere(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     service = create(instance, NewKeys("reference", key_names=[cast.key(instance.region, "one").name or ""]))
     monkeypatch.setitem(ACTIONS, "key.bind", Action(ACTIONS["key.bind"].text, frozenset({OWNER})))
-    unbinding = Actor(name="olive", roles=frozenset({OPERATOR}))
+    unbinding = cast.holding("olive", OPERATOR)
     with pytest.raises(NotAllowed):
         edit(service, address="https://elsewhere.example", by=unbinding)
     edit(service, supplier="openai", by=unbinding)

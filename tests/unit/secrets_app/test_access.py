@@ -2,12 +2,13 @@
 
 import pytest
 
-from secrets_app.access import ACTIONS, EVERYBODY, ROLES, SYSTEM, may, who_may
-from secrets_app.actor import Actor
+from secrets_app.access import ACTIONS, EVERYBODY, ROLES, SYSTEM, who_may
 from secrets_app.errors import NotAllowed
+from secrets_app.scope import EVERYWHERE
+from tests import cast
 
 READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view", "plugin.view"}
-SELF = {"user.sign_in", "user.sign_out", "user.edit_theme"}
+SELF = {"user.sign_in", "user.sign_out", "user.confirm", "user.edit_theme"}
 EXPECTED = {
     "viewer": READ,
     "auditor": {"overview.view", "audit.view"},
@@ -27,13 +28,19 @@ EXPECTED = {
 }
 
 
+def may(*roles: str) -> set[str]:
+    """Everything that whoever holds these roles everywhere may do anywhere."""
+    actor = cast.holding("somebody", *roles)
+    return {permission for permission in ACTIONS if actor.may(permission, EVERYWHERE)}
+
+
 @pytest.mark.parametrize("role", EXPECTED)
 def test_a_role_may_what_it_is_for_and_nothing_else(role: str) -> None:
-    assert may(frozenset({role})) == EXPECTED[role] | SELF
+    assert may(role) == EXPECTED[role] | SELF
 
 
 def test_the_owner_may_everything_that_people_do_and_reveal_nothing() -> None:
-    owner = may(frozenset({"owner"}))
+    owner = may("owner")
     assert owner == {name for name, action in ACTIONS.items() if action.roles != {SYSTEM}} - {"key.reveal"}
     assert owner >= set().union(*EXPECTED.values()) - {"key.reveal"}
 
@@ -43,12 +50,12 @@ def test_no_process_of_the_console_holds_the_right_to_reveal() -> None:
 
 
 def test_without_a_role_only_ones_own_session_and_looks() -> None:
-    assert may(frozenset()) == SELF
-    assert may(frozenset({"a role that does not exist"})) == SELF
+    assert may() == SELF
+    assert may("a role that does not exist") == SELF
 
 
 def test_roles_held_together_add_up() -> None:
-    assert may(frozenset({"viewer", "auditor"})) == EXPECTED["viewer"] | EXPECTED["auditor"] | SELF
+    assert may("viewer", "auditor") == EXPECTED["viewer"] | EXPECTED["auditor"] | SELF
 
 
 def test_no_person_can_hold_the_systems_role() -> None:
@@ -56,10 +63,10 @@ def test_no_person_can_hold_the_systems_role() -> None:
 
 
 def test_an_unknown_permission_is_held_by_nobody() -> None:
-    actor = Actor("alice", frozenset({"owner"}))
-    assert not actor.may("key.reveal")
+    actor = cast.holding("alice", "owner")
+    assert not actor.may("key.reveal", EVERYWHERE)
     with pytest.raises(NotAllowed, match=r"key\.reveal"):
-        actor.require("key.reveal")
+        actor.require("key.reveal", EVERYWHERE)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.db import IntegrityError, OperationalError, connection
 from django.utils import timezone
 
 from secrets_app.access import ACTIONS
-from secrets_app.actor import Actor
+from secrets_app.actor import Actor, Held
 from secrets_app.errors import AlreadyDone, Conflict, NotAllowed
 from secrets_app.models import AuditEntry, AuditHead, Key, RefusalTally, Region, User, deed
 from secrets_app.models.refusals import record_refusal
@@ -25,7 +25,7 @@ def entries() -> list[tuple[str, str, str]]:
 
 def test_a_deed_writes_exactly_one_entry_with_who_what_and_where(region: Region) -> None:
     before = AuditEntry.objects.count()
-    by = Actor("kim", frozenset({"key_manager"}), cast.person("kim").pk, "203.0.113.9", "a-request")
+    by = Actor("kim", frozenset({Held("key_manager")}), cast.person("kim").pk, "203.0.113.9", "a-request")
     before += 1  # kim
     key = Key.create(region, "one", cast.value(), by=by)
     assert AuditEntry.objects.count() == before + 1

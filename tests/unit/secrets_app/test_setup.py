@@ -62,7 +62,7 @@ def test_another_deployments_keyring_is_refused(settings: Any, tmp_path_factory:
 def test_the_first_administrator_is_the_first_person_and_an_owner() -> None:
     user = setup.first_administrator("admin", cast.PASSWORD, cast.SETUP)
     assert user is not None
-    assert user.roles == {"owner"}
+    assert user.as_actor().roles == {"owner"}
     assert setup.first_administrator("admin2", cast.PASSWORD, cast.SETUP) is None
     assert User.objects.count() == 1
 

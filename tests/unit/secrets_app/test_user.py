@@ -5,6 +5,7 @@ from django.core.management import CommandError, call_command
 
 from secrets_app.errors import Invalid, NotAllowed
 from secrets_app.models import AuditEntry, User
+from secrets_app.scope import EVERYWHERE
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 def test_making_a_person_is_one_audited_deed() -> None:
     user = User.create("mei.chen", cast.PASSWORD, {"owner", "auditor"}, by=cast.SETUP)
-    assert user.roles == {"owner", "auditor"}
+    assert user.as_actor().roles == {"owner", "auditor"}
     assert user.check_password(cast.PASSWORD)
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.target, entry.facts) == ("user.create", "mei.chen", {"roles": ["auditor", "owner"]})
@@ -23,7 +24,7 @@ def test_only_owners_make_people() -> None:
     with pytest.raises(NotAllowed):
         User.create("friend", cast.PASSWORD, {"owner"}, by=kim)
     assert not User.objects.filter(username="friend").exists()
-    assert User.create("friend", cast.PASSWORD, set(), by=cast.actor("alice")).roles == set()
+    assert User.create("friend", cast.PASSWORD, set(), by=cast.actor("alice")).as_actor().roles == set()
 
 
 @pytest.mark.parametrize("name", ["", " kim", "kim\n", "a b", "-kim", "ｋｉｍ", "kïm", "x" * 151, "a\x00b", "<b>"])
@@ -56,9 +57,9 @@ def test_a_role_that_does_not_exist_is_refused() -> None:
 
 def test_rights_are_those_of_the_moment() -> None:
     user = cast.person("kim")
-    assert user.as_actor().may("key.create")
+    assert user.as_actor().may("key.create", EVERYWHERE)
     user.role_grants.all().delete()
-    assert not User.objects.get(pk=user.pk).as_actor().may("key.create")
+    assert not User.objects.get(pk=user.pk).as_actor().may("key.create", EVERYWHERE)
 
 
 def test_the_command_prints_a_password_that_works_once(capsys: pytest.CaptureFixture[str]) -> None:
