@@ -31,10 +31,16 @@ _DEPTH = {DEPLOYMENT: 0, REGION: 1, INSTANCE: 2}
 
 # Of what lies in an instance a right may be held there; of what a region shares, in the region at least; of the rest, everywhere.
 _LEVELS = {
-    "settings": DEPLOYMENT, "deployment": DEPLOYMENT, "user": DEPLOYMENT,
+    "settings": DEPLOYMENT, "deployment": DEPLOYMENT, "user": DEPLOYMENT, "team": DEPLOYMENT, "role": INSTANCE,
     "instance": INSTANCE, "node": INSTANCE, "service": INSTANCE, "mcp": INSTANCE, "plugin": INSTANCE, "rule": INSTANCE,
 }  # fmt: skip
-_LEVEL_OF = {"region.create": DEPLOYMENT, "instance.create": REGION, "key.bind": INSTANCE}  # a key is bound where its holder lies
+_LEVEL_OF = {
+    "region.create": DEPLOYMENT, "instance.create": REGION, "user.view": INSTANCE, "team.view": INSTANCE,
+    "key.bind": INSTANCE,  # a key is bound where its holder lies
+}  # fmt: skip
+
+# Keys and the log belong to regions: who manages or reads them does so for a region at least.
+FOR_AN_INSTANCE = frozenset({OWNER, OPERATOR, VIEWER})
 
 # What an instance leans on: whoever holds a role in one of them sees these of the whole region, and changes none.
 SHARED = frozenset({"overview.view", "key.view", "consumer.view", "plugin.view"})
@@ -178,11 +184,24 @@ ACTIONS: dict[str, Action] = {
     "custom_plugin.edit": _row(_("edited custom plug-in"), OPERATOR, publishes=True, facts="changed version phase priority"),
     "custom_plugin.delete": _row(_("deleted custom plug-in"), OPERATOR, publishes=True, facts="version"),
     #
+    "user.view": _row(_("opened person")),
     "user.create": _row(_("created user"), facts="roles"),
+    "user.disable": _row(_("disabled person")),
+    "user.enable": _row(_("enabled person")),
+    "user.delete": _row(_("deleted person"), facts="roles teams"),
     "user.sign_in": _row(_("signed in"), EVERYBODY),
     "user.sign_out": _row(_("signed out"), EVERYBODY),
     "user.confirm": _row(_("confirmed who is there"), EVERYBODY, facts="methods"),
     "user.edit_theme": _row(_("changed the theme"), EVERYBODY, facts="theme"),
+    #
+    "team.view": _row(_("opened team")),
+    "team.create": _row(_("created team")),
+    "team.edit": _row(_("edited team"), facts="changed name"),
+    "team.delete": _row(_("deleted team"), facts="roles members"),
+    "team.add_member": _row(_("added a person to team"), facts="member roles"),
+    "team.remove_member": _row(_("removed a person from team"), facts="member roles"),
+    "role.grant": _row(_("gave a role to"), facts="role scope"),
+    "role.revoke": _row(_("took a role from"), facts="role scope"),
     #
     "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),
     "key.show": _system(_("handed over the value of key"), facts="version person entry"),
@@ -199,6 +218,12 @@ def permissions_of(role: str, scope: Scope = EVERYWHERE) -> frozenset[str]:
     depth = _DEPTH[INSTANCE if scope.instance else REGION if scope.region else DEPLOYMENT]
     held = (name for name, action in ACTIONS.items() if role in action.roles)
     return frozenset(name for name in held if _DEPTH[level_of(name)] >= depth or name in SHARED)
+
+
+def grantable(role: str, scope: Scope) -> frozenset[str]:
+    """What whoever gives a role there must hold there. Break-glass is no owner's, so that nobody has it by their own hand: owners give it
+    to others all the same."""
+    return frozenset(name for name in permissions_of(role, scope) if OWNER in ACTIONS[name].roles)
 
 
 def is_everybodys(permission: str) -> bool:

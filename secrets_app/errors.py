@@ -103,6 +103,35 @@ class FormReused(Conflict):
         super().__init__("This form was sent before, for something else. Nothing was done now: check what it says, then send it again.")
 
 
+class OwnRights(Conflict):
+    """Nobody gives to themselves, nor takes from themselves: not directly, and not by way of a team they are in."""
+
+    status = 403
+    code = "own_rights"
+
+    def __init__(self) -> None:
+        super().__init__(_("Nobody changes their own roles, alone or through a team they are in. Nothing was changed: ask another owner."))
+
+
+class AboveOwn(Conflict):
+    """Nobody gives more than they hold."""
+
+    status = 403
+    code = "above_own"
+
+    def __init__(self) -> None:
+        super().__init__(_("This gives more than you hold there yourself. Nothing was changed: choose another role or place."))
+
+
+class LastOwner(Conflict):
+    """Somebody active holds owner everywhere, at all times."""
+
+    code = "last_owner"
+
+    def __init__(self) -> None:
+        super().__init__(_("Nobody active would be owner of all regions any more. Nothing was changed: make somebody else an owner first."))
+
+
 class CannotSeal(VaultError):
     """No new value can be stored now; the message says which part is missing and how to put it right."""
 

@@ -27,7 +27,7 @@ from gateway.models import (
 )
 from secrets_app import setup
 from secrets_app.actor import Actor, Held
-from secrets_app.models import Deployment, Key, Region, User
+from secrets_app.models import Deployment, Key, Region, RoleGrant, Team, User
 from secrets_app.plaintext import Plaintext
 from secrets_app.scope import EVERYWHERE, Scope
 
@@ -45,6 +45,21 @@ def person(name: str) -> User:
 
 def actor(name: str) -> Actor:
     return person(name).as_actor("127.0.0.1")
+
+
+def somebody(name: str, *roles: str, at: Scope = EVERYWHERE) -> User:
+    """A person with these roles at a place, made when there is none of that name."""
+    user = User.objects.filter(username=name).first() or User.create(name, PASSWORD, set(), by=SETUP)
+    for role in roles:
+        RoleGrant.objects.get_or_create(user=user, role=role, region_id=at.region, instance_id=at.instance)
+    return user
+
+
+def team(name: str, *members: User) -> Team:
+    team = Team.create(name, by=SETUP)
+    for member in members:
+        team.add_member(member, by=SETUP)
+    return team
 
 
 def holding(name: str, *roles: str, at: Scope = EVERYWHERE) -> Actor:

@@ -43,11 +43,14 @@ FACTS: dict[str, Promise] = {
     "master_key": _("Master key"),
     "method": _("Authentication method"),
     "methods": _("By"),
+    "member": _("Person"),
+    "members": _("People in it"),
     "merged": _("Had both keys"),
     "message_path": _("Message path"),
     "minute": _("In the minute of"),
     "moved": _("Moved holders"),
     "grants": _("Roles held for it"),
+    "name": _("Name"),
     "nodes": _("Nodes"),
     "orphans": _("Uses without a holder"),
     "overlap_hours": _("Previous value valid for"),
@@ -66,8 +69,10 @@ FACTS: dict[str, Promise] = {
     "released": _("Released keys"),
     "restored": _("Restored revision"),
     "revision": _("Revision"),
+    "role": _("Role"),
     "roles": _("Roles"),
     "rules": _("Rules"),
+    "scope": _("Where"),
     "seq": _("Change"),
     "service": _("Service"),
     "services": _("Services"),
@@ -75,6 +80,7 @@ FACTS: dict[str, Promise] = {
     "storage": _("Master key"),
     "supplier": _("Large model supplier"),
     "targets": _("Refused on"),
+    "teams": _("Teams"),
     "theme": _("Theme"),
     "title": _("Name"),
     "to": _("Moved to"),
@@ -92,6 +98,9 @@ REASONS: dict[str, Promise] = {
     "stale_edit": _("Someone else had changed it meanwhile"),
     "key_in_use": _("The key was in use"),
     "form_reused": _("The form had been sent for something else"),
+    "own_rights": _("It would have changed one's own roles"),
+    "above_own": _("It would have given more than the giver holds there"),
+    "last_owner": _("Nobody would have owned everything any more"),
     "conflict": _("The state did not allow it"),
     "too_often": _("The limit of the hour was reached"),
     "no_answer": _("The control plane did not answer"),
@@ -163,6 +172,8 @@ def _told(entry: AuditEntry, name: str, fact: Fact) -> str:
         return str(row.label) if row else str(fact)
     if name == "transport":
         return TRANSPORTS.get(str(fact), str(fact))
+    if name == "role":
+        return str(ROLES[str(fact)][0]) if fact in ROLES else str(fact)
     if name == "roles" and isinstance(fact, list):
         return ", ".join(str(ROLES[role][0]) if role in ROLES else role for role in fact)
     if isinstance(fact, bool):

@@ -1,11 +1,12 @@
 from secrets_app.models.audit import AuditEntry, AuditHead
 from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.errand import Errand
+from secrets_app.models.grant import RoleGrant
 from secrets_app.models.key import Key
 from secrets_app.models.reference import Reference
 from secrets_app.models.refusals import RefusalTally
 from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
-from secrets_app.models.team import Membership, RoleGrant, Team
+from secrets_app.models.team import Membership, Team
 from secrets_app.models.user import User
 from secrets_app.models.version import KeyVersion
 

@@ -1,20 +1,33 @@
-"""Who holds which role where. A person holds roles directly, and through the teams that they are in."""
+"""Teams: people who hold roles together."""
 
 import uuid
-from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
-from secrets_app.access import ROLES
-from secrets_app.actor import Held
-from secrets_app.scope import EVERYWHERE, Scope
+from secrets_app.actor import Actor
+from secrets_app.db import locked
+from secrets_app.errors import Conflict, Invalid, NotFound, StaleEdit
+from secrets_app.models.deeds import Planned, deed
+from secrets_app.models.grant import RoleGrant, refuse_above, refuse_own, rights_change, told
+from secrets_app.scope import EVERYWHERE
 
 if TYPE_CHECKING:
     from secrets_app.models.user import User
+
+
+class TeamQuerySet(models.QuerySet["Team"]):
+    def find(self, pk: UUID) -> "Team":
+        """Raises NotFound, alike for the absent and the forbidden."""
+        if (team := self.filter(pk=pk).first()) is None:
+            raise NotFound()
+        return team
+
+    def matching(self, typed: str) -> "TeamQuerySet":
+        return self.filter(name_folded__contains=_folded(typed))
 
 
 class Team(models.Model):
@@ -22,10 +35,12 @@ class Team(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=64)
-    name_folded = models.CharField(max_length=64, unique=True)
+    name_folded = models.CharField(max_length=128, unique=True)  # case folding may make it longer
     description = models.CharField(max_length=200, blank=True)
+    lock_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = TeamQuerySet.as_manager()
     audit_kind = "team"
     audit_region = None
     scope = EVERYWHERE
@@ -37,6 +52,75 @@ class Team(models.Model):
     def audit_name(self) -> str:
         return self.name
 
+    @classmethod
+    def visible_to(cls, actor: Actor) -> TeamQuerySet:
+        """Whoever may see teams of a region alone sees those that hold a role there, or everywhere."""
+        if actor.may("team.view", EVERYWHERE):
+            return cls.objects.all()
+        return cls.objects.filter(pk__in=RoleGrant.visible_to(actor, "team.view").exclude(team=None).values("team"))
+
+    @classmethod
+    def create(cls, name: str, description: str = "", *, by: Actor, once: UUID | None = None) -> "Team":
+        """Raises Invalid (fields name, description)."""
+        with deed(by, "team.create", Planned("team", name), once=once) as entry:
+            _check(name, description, cls.objects.all())
+            team = cls.objects.create(name=name, name_folded=_folded(name), description=description)
+            entry.target = team
+        return team
+
+    def edit(self, name: str, description: str, *, lock_version: int, by: Actor) -> None:
+        """Raises Invalid as create() does, and StaleEdit."""
+        with deed(by, "team.edit", self) as entry:
+            self._lock(lock_version)
+            _check(name, description, type(self).objects.exclude(pk=self.pk))
+            given = {"name": name, "description": description}
+            entry.facts = {"changed": [field for field, text in given.items() if getattr(self, field) != text], "name": name}
+            self.name, self.name_folded, self.description = name, _folded(name), description
+            self.lock_version += 1
+            self.save()
+
+    def delete(self, *, by: Actor) -> None:  # type: ignore[override]
+        """Its roles end for everybody in it. Raises OwnRights, LastOwner."""
+        with deed(by, "team.delete", self) as entry, rights_change(by, "team.delete", self) as giver:
+            self._lock()
+            refuse_own(giver, self)
+            entry.facts = {"roles": self._roles(), "members": self.memberships.count()}
+            type(self).objects.filter(pk=self.pk).delete()
+
+    def add_member(self, user: "User", *, by: Actor) -> None:
+        """Raises OwnRights, AboveOwn, and Conflict for who is in it."""
+        with deed(by, "team.add_member", self) as entry, rights_change(by, "team.add_member", self) as giver:
+            self._lock()
+            refuse_own(giver, user)
+            for grant in self.role_grants.all():
+                refuse_above(giver, grant.role, grant.scope)
+            if locked(type(user).objects.filter(pk=user.pk)).first() is None:
+                raise NotFound()
+            if not Membership.objects.get_or_create(team=self, user=user)[1]:
+                raise Conflict(_("%(name)s is in this team already.") % {"name": user.username})
+            entry.facts = {"member": user.username, "roles": self._roles()}
+
+    def remove_member(self, user: "User", *, by: Actor) -> None:
+        """Raises OwnRights, LastOwner, and NotFound for who is not in it."""
+        with deed(by, "team.remove_member", self) as entry, rights_change(by, "team.remove_member", self) as giver:
+            self._lock()
+            refuse_own(giver, user)
+            if not Membership.objects.filter(team=self, user=user).delete()[0]:
+                raise NotFound()
+            entry.facts = {"member": user.username, "roles": self._roles()}
+
+    def _roles(self) -> list[str]:
+        return told(self.role_grants.all())
+
+    def _lock(self, lock_version: int | None = None) -> None:
+        fresh = locked(type(self).objects.filter(pk=self.pk)).first()
+        if fresh is None:
+            raise NotFound()
+        if lock_version is not None and fresh.lock_version != lock_version:
+            raise StaleEdit({"name": fresh.name, "description": fresh.description})
+        for column in self._meta.concrete_fields:
+            setattr(self, column.attname, getattr(fresh, column.attname))
+
 
 class Membership(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
@@ -46,46 +130,17 @@ class Membership(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["team", "user"], name="in_a_team_once")]
 
 
-def _held_once(holder: str) -> list[models.UniqueConstraint]:
-    """One for each sort of place: where a column is NULL, a database tells no two rows apart."""
-    return [
-        models.UniqueConstraint(fields=[holder, "role"], condition=Q(region__isnull=True), name=f"{holder}_role_once"),
-        models.UniqueConstraint(
-            fields=[holder, "role", "region"], condition=Q(instance_id__isnull=True), name=f"{holder}_role_once_a_region"
-        ),
-        models.UniqueConstraint(fields=[holder, "role", "region", "instance_id"], name=f"{holder}_role_once_an_instance"),
-    ]
+def _folded(name: str) -> str:
+    return name.replace("\0", "").strip().casefold()
 
 
-class RoleGrant(models.Model):
-    """A role of a person or of a team, held everywhere, in a region or in one instance of it.
-
-    `source`: "sso" where single sign-on gave it, which takes it back at a sign-in without the group.
-    """
-
-    SSO = "sso"
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="role_grants")
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, related_name="role_grants")
-    role = models.CharField(max_length=16, choices=[(role, label) for role, (label, _text) in ROLES.items()])
-    region = models.ForeignKey("secrets_app.Region", on_delete=models.CASCADE, null=True, related_name="+")
-    instance_id = models.UUIDField(null=True)  # of the region; the gateway room knows what it is
-    source = models.CharField(max_length=8, blank=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(user__isnull=True) ^ Q(team__isnull=True), name="a_role_has_one_holder"),
-            models.CheckConstraint(condition=Q(instance_id__isnull=True) | Q(region__isnull=False), name="an_instance_lies_in_a_region"),
-            *_held_once("user"),
-            *_held_once("team"),
-        ]
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.region_id, self.instance_id)
-
-    @classmethod
-    def held_by(cls, user: "User", teams: Collection[UUID]) -> frozenset[Held]:
-        """One query."""
-        rows = cls.objects.filter(Q(user=user) | Q(team__in=teams)).values_list("role", "region_id", "instance_id")
-        return frozenset(Held(role, Scope(region, instance)) for role, region, instance in rows)
+def _check(name: str, description: str, others: TeamQuerySet) -> None:
+    errors: dict[str, list[object]] = {}
+    if not name or len(name) > 64 or not name.isprintable() or name != name.strip():
+        errors["name"] = [_("Enter a name of 1 to 64 visible characters, without a space at either end.")]
+    elif others.filter(name_folded=_folded(name)).exists():
+        errors["name"] = [_("A team with this name exists. Names are compared without case. Choose another.")]
+    if len(description) > 200 or not all(letter.isprintable() for letter in description):
+        errors["description"] = [_("Use at most 200 characters, in one line.")]
+    if errors:
+        raise Invalid(errors)

@@ -5,17 +5,31 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.access import ROLES
 from secrets_app.actor import Actor
-from secrets_app.errors import Invalid
+from secrets_app.db import locked
+from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models.audit import OK, AuditEntry
 from secrets_app.models.deeds import deed
-from secrets_app.models.team import RoleGrant
+from secrets_app.models.grant import RoleGrant, refuse_own, rights_change, told
+from secrets_app.models.team import Membership, Team
 from secrets_app.scope import EVERYWHERE
 
 THEMES = {"auto": _("Same as system"), "light": _("Light"), "dark": _("Dark")}
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def find(self, username: str) -> "User":
+        """Whatever its case. Raises NotFound, alike for the absent and the forbidden."""
+        if (user := self.filter(username__iexact=username.replace("\0", "")).first()) is None:
+            raise NotFound()
+        return user
+
+    def matching(self, typed: str) -> "UserQuerySet":
+        return self.filter(username__icontains=typed.replace("\0", "").strip())
 
 
 class User(AbstractUser):
@@ -27,6 +41,16 @@ class User(AbstractUser):
     audit_kind = "user"
     audit_region = None
     scope = EVERYWHERE
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> UserQuerySet:
+        """Whoever may see the people of a region alone sees those who hold a role there, or everywhere, and themselves."""
+        people = UserQuerySet(cls)
+        if actor.may("user.view", EVERYWHERE):
+            return people
+        grants = RoleGrant.visible_to(actor, "user.view")
+        members = Membership.objects.filter(team__in=grants.exclude(team=None).values("team"))
+        return people.filter(Q(pk=actor.user_id) | Q(pk__in=grants.exclude(user=None).values("user")) | Q(pk__in=members.values("user")))
 
     @property
     def audit_name(self) -> str:
@@ -51,6 +75,37 @@ class User(AbstractUser):
             entry.target = user
             entry.facts = {"roles": sorted(roles)}
         return user
+
+    def disable(self, *, by: Actor) -> None:
+        """Refused at the next request. Raises OwnRights, LastOwner, and Conflict for who is disabled already."""
+        self._switch("user.disable", False, by)
+
+    def enable(self, *, by: Actor) -> None:
+        self._switch("user.enable", True, by)
+
+    def delete(self, *, by: Actor) -> None:  # type: ignore[override]
+        """With roles and memberships; what the log says of this person stays. Raises OwnRights, LastOwner."""
+        with deed(by, "user.delete", self) as entry, rights_change(by, "user.delete", self) as giver:
+            refuse_own(giver, self)
+            self._lock()
+            teams = Team.objects.filter(memberships__user=self).order_by("name_folded")
+            entry.facts = {"roles": told(self.role_grants.all()), "teams": [team.name for team in teams]}
+            type(self).objects.filter(pk=self.pk).delete()
+
+    def _switch(self, action: str, active: bool, by: Actor) -> None:
+        with deed(by, action, self), rights_change(by, action, self) as giver:
+            refuse_own(giver, self)
+            self._lock()
+            if self.is_active is active:
+                text = _("%(name)s is active already.") if active else _("%(name)s is disabled already.")
+                raise Conflict(text % {"name": self.username})
+            self.is_active = active
+            self.save(update_fields=["is_active"])
+
+    def _lock(self) -> None:
+        if (fresh := locked(type(self).objects.filter(pk=self.pk)).first()) is None:
+            raise NotFound()
+        self.is_active = fresh.is_active
 
     def sign_in(self, *, by: Actor) -> None:
         with deed(by, "user.sign_in", self):

@@ -12,8 +12,10 @@ from django.conf import settings
 from django.db import connection, connections
 
 from gateway.models import Consumer, NewCredential, Service
-from secrets_app.errors import Conflict, Invalid, KeyInUse, NotFound, VaultError
-from secrets_app.models import AuditEntry, AuditHead, Key, KeyVersion, Reference, RefusalTally, Region
+from secrets_app.access import OWNER
+from secrets_app.errors import Conflict, Invalid, KeyInUse, LastOwner, NotAllowed, NotFound, VaultError
+from secrets_app.models import AuditEntry, AuditHead, Deployment, Key, KeyVersion, Reference, RefusalTally, Region, RoleGrant, User
+from secrets_app.models.grant import is_owned
 from tests import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +79,37 @@ def test_a_key_is_deleted_or_bound_and_never_both(region: Region) -> None:
     assert not Reference.objects.exclude(key__in=Key.objects.all()).exists()
     assert all(key.reference_count == key.references.count() for key in Key.objects.all())
     assert gateway.services.count() == 0
+    whole_log()
+
+
+def test_of_two_owners_who_act_on_each_other_at_once_one_stays(region: Region) -> None:
+    everywhere = Deployment.here()
+    for number in range(ROUNDS):
+        one, two = cast.somebody(f"one-{number}", OWNER), cast.somebody(f"two-{number}", OWNER)
+        ways = {
+            0: lambda of, by: RoleGrant.objects.get(user=of).revoke(everywhere, by=by),
+            1: lambda of, by: User.objects.get(pk=of.pk).disable(by=by),
+            2: lambda of, by: User.objects.get(pk=of.pk).delete(by=by),
+        }
+        actors = one.as_actor(), two.as_actor()
+        results = at_once(partial(ways[number % 3], one, actors[1]), partial(ways[number % 3], two, actors[0]))
+        assert sum(isinstance(result, NotAllowed | LastOwner) for result in results) == 1
+        assert is_owned()
+        User.objects.filter(pk__in=[one.pk, two.pk]).delete()
+    whole_log()
+
+
+def test_a_role_is_given_or_its_giver_is_disabled_before(region: Region) -> None:
+    alice = cast.person("alice")
+    for number in range(ROUNDS):
+        ada, mallory = cast.somebody(f"ada-{number}", OWNER), cast.somebody(f"mallory-{number}")
+        by = ada.as_actor()
+        given, _disabled = at_once(
+            partial(RoleGrant.grant, mallory, OWNER, Deployment.here(), by=by),
+            partial(User.objects.get(pk=ada.pk).disable, by=alice.as_actor()),
+        )
+        order = list(AuditEntry.objects.filter(outcome="ok").order_by("-seq").values_list("action", flat=True)[:2])
+        assert isinstance(given, NotAllowed) or order == ["user.disable", "role.grant"]
     whole_log()
 
 
