@@ -39,6 +39,8 @@ WEB_PORT = env.int("CONSOLE_WEB_PORT", default=8000)
 XDS_PORT = env.int("CONSOLE_XDS_PORT", default=18000)
 GATEWAY_PORT = env.int("CONSOLE_GATEWAY_PORT", default=8080)
 ENVOY_PATH = env.str("CONSOLE_ENVOY_PATH", default="")
+# Where the control plane appends signed checkpoints of the audit log. By environment alone: a page that could set it could empty it.
+AUDIT_SINK = Path(env.str("CONSOLE_AUDIT_SINK", default=str(DATA_DIR / "audit" / "checkpoints.jsonl"))).resolve()
 BODY_LIMIT = 1024 * 1024  # bytes; a larger request body is answered 413
 
 INSTALLED_APPS = [

@@ -210,6 +210,9 @@ ACTIONS: dict[str, Action] = {
     "snapshot.refuse": _system(_("refused to publish to"), facts="reason seq"),
     "reference.repair": _system(_("repaired the references of region"), facts="recounted orphans", publishes=True),
     "audit.repeat": _system(_("was refused again"), facts="action count minute targets unlisted"),
+    "audit.verify": _system(_("checked the audit log of"), facts="verdict upto why"),
+    "audit.checkpoint": _system(_("wrote checkpoints of the audit log of"), facts="count upto head"),
+    "audit.miss_checkpoint": _system(_("could not write a checkpoint of the audit log of"), facts="why upto"),
 }
 
 

@@ -10,6 +10,8 @@ from django.db.models import Model, QuerySet
 
 T = TypeVar("T", bound=Model)
 
+_TRIGGERS = 9  # at least, whichever the engine
+
 
 @contextmanager
 def reading() -> Iterator[None]:
@@ -36,6 +38,20 @@ def reading() -> Iterator[None]:
 def locked(rows: QuerySet[T]) -> QuerySet[T]:
     """The same rows, locked until the deed ends. SQLite's deeds hold its single write lock already."""
     return rows.select_for_update() if connection.features.has_select_for_update else rows
+
+
+def refuses_changes_of_the_log() -> bool:
+    """Whether the triggers of migration 0002 are there and on. A table that a migration builds anew on SQLite loses its own."""
+    tables = ["secrets_app_auditentry", "secrets_app_audithead", "secrets_app_sealedepoch"]
+    asked = (
+        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN (%s, %s, %s)"
+        if connection.vendor == "sqlite"
+        else "SELECT COUNT(*) FROM pg_trigger WHERE tgrelid IN (%s::regclass, %s::regclass, %s::regclass)"
+        " AND NOT tgisinternal AND tgenabled IN ('O', 'A')"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(asked, tables)
+        return bool(cursor.fetchone()[0] >= _TRIGGERS)
 
 
 def lacking() -> str:

@@ -176,3 +176,10 @@ class Withheld(Conflict):
 class TooOften(Conflict):
     status = 429
     code = "too_often"
+
+
+class CannotSign(VaultError):
+    """Checkpoints of the audit log cannot be signed, or their signatures not be told; the message says which file is missing and why."""
+
+    status = 503
+    code = "cannot_sign"

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 UMASK = 0o077  # of every process of ours: what it writes is its user's alone
 
 _PR_SET_DUMPABLE = 4
-_OURS = re.compile(r"kms|logs|nodes|secret_key|demo\.json|(latchkey|test)\w*\.sqlite3(-\w+)?|\..*")
+_OURS = re.compile(r"kms|audit|logs|nodes|secret_key|demo\.json|(latchkey|test)\w*\.sqlite3(-\w+)?|\..*")
 
 
 def keep_memory_private() -> None:

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from secrets_app import keyring
 from secrets_app.actor import Actor
 from secrets_app.errors import CannotOpen, CannotSeal
-from secrets_app.kms import builtin
+from secrets_app.kms import builtin, signing
 from secrets_app.models import Deployment, KmsInstance, MasterKey, Region, User, deed
 
 
@@ -13,8 +13,11 @@ def prepare(by: Actor) -> bool:
     """Idempotent. True when this call set the deployment up. Raises CannotSeal when the keyring is not the one the database knows."""
     if (deployment := Deployment.objects.first()) is not None:
         builtin.compare_public(keyring.folder(), deployment.check_values)
+        if (keyring.folder() / builtin.PRIVATE).exists():
+            signing.create_pair(keyring.folder())
         return False
     builtin.create_keyring(keyring.folder())
+    signing.create_pair(keyring.folder())
     with deed(by, "deployment.create") as entry:
         entry.target = Deployment.objects.create(check_values=builtin.check_values(keyring.folder()))
         kms = KmsInstance.objects.create(name="Built-in", uri=keyring.BUILTIN)

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.urls import NoReverseMatch, reverse
 
 from console.facts.audit import tell
+from console.facts.trust import Trust
 from console.forms.audit import AuditFilter
 from console.middleware import allows
 from console.pages import page
@@ -20,7 +21,7 @@ from secrets_app.models import AuditEntry, AuditHead
 def entries(request: ConsoleRequest) -> HttpResponse:
     form = AuditFilter(request.GET, request.actor)
     cut = Listing(request.GET, {"newest": ["-seq"]}, keep=form.fields).cut(form.narrow(AuditEntry.visible_to(request.actor)))
-    context = {"form": form, "cut": cut, "sentences": tell(cut.rows), "chain": Chain.of(cut.rows)}
+    context = {"form": form, "cut": cut, "sentences": tell(cut.rows), "chain": Chain.of(cut.rows), "trust": Trust.here()}
     return page(request, "audit/list.html", context, status=200 if form.is_valid() else 422)
 
 

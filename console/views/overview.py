@@ -5,11 +5,13 @@ from django.shortcuts import redirect
 
 from console.facts.audit import tell
 from console.facts.overview import Gateways, Start, concerns, figures, gateway_concerns
+from console.facts.trust import trust_concerns
 from console.middleware import allows
 from console.pages import LAST_REGION, page
 from console.requests import ConsoleRequest
 from gateway.attention import Attention
-from secrets_app.models import AuditEntry, Region
+from secrets_app.models import AuditEntry, AuditWatch, Region
+from secrets_app.scope import EVERYWHERE
 
 ACTIVITY_SHOWN = 8
 
@@ -33,7 +35,11 @@ def overview(request: ConsoleRequest) -> HttpResponse:
         context |= {
             "figures": figures(region, actor),
             "gateways": gateways,
-            "concerns": [*gateway_concerns(region, gateways), *concerns(region, Attention.of(region, actor), actor)],
+            "concerns": [
+                *(trust_concerns(AuditWatch.here()) if actor.may("settings.view", EVERYWHERE) else ()),
+                *gateway_concerns(region, gateways),
+                *concerns(region, Attention.of(region, actor), actor),
+            ],
         }
     if actor.may("service.view", region):  # what a region needs for a first call, and that call itself
         context["start"] = Start.of(region, actor, request.get_host().rsplit(":", 1)[0])

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('secrets_app', '0001_initial'),
+        ('secrets_app', '0002_append_only'),
     ]
 
     operations = [

@@ -30,7 +30,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from secrets_app.errors import CannotOpen, CannotSeal
+from secrets_app.errors import CannotOpen, CannotSeal, CannotSign, VaultError
 from secrets_app.files import write_private
 from secrets_app.framing import framed
 
@@ -39,10 +39,10 @@ PRIVATE = "private.json"
 FINGERPRINT_KEY = "fingerprint.key"
 
 _FORMAT = 1
-_OTHERS_READ_OR_WRITE = 0o077
-_OTHERS_WRITE = 0o022  # whoever could replace the public key would read all later values
+OTHERS_READ_OR_WRITE = 0o077
+OTHERS_WRITE = 0o022  # whoever could replace the public key would read all later values
 
-_Refusal = type[CannotSeal] | type[CannotOpen]
+Refusal = type[CannotSeal] | type[CannotOpen] | type[CannotSign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def load_private(folder: Path) -> Private:
 def load_fingerprint_key(folder: Path) -> bytes:
     """Raises CannotSeal, with the file and the way out, when fingerprint.key is missing, damaged or readable by others."""
     file = folder / FINGERPRINT_KEY
-    content = _read(file, _OTHERS_READ_OR_WRITE, CannotSeal)
+    content = guarded(file, OTHERS_READ_OR_WRITE, CannotSeal)
     if not re.fullmatch(rb"[0-9a-f]{64}\s*", content):
         raise _damaged(file, CannotSeal)
     return bytes.fromhex(content.decode())
@@ -205,8 +205,8 @@ def _written(keyring: _Keyring, half: str) -> bytes:
     return json.dumps({"format": _FORMAT, "primary": keyring.primary, "keys": keys}, indent=2).encode() + b"\n"
 
 
-def _load(file: Path, half: str, refusal: _Refusal) -> _Keyring:
-    keyring = _parsed(_read(file, _OTHERS_READ_OR_WRITE if half == "private" else _OTHERS_WRITE, refusal), half)
+def _load(file: Path, half: str, refusal: Refusal) -> _Keyring:
+    keyring = _parsed(guarded(file, OTHERS_READ_OR_WRITE if half == "private" else OTHERS_WRITE, refusal), half)
     if keyring is None:
         raise _damaged(file, refusal)
     return keyring
@@ -230,7 +230,7 @@ def _parsed(content: bytes, half: str) -> _Keyring | None:
         return None
 
 
-def _read(file: Path, forbidden: int, refusal: _Refusal) -> bytes:
+def guarded(file: Path, forbidden: int, refusal: Refusal) -> bytes:
     """Looks at the mode of what it opened, not of what stands under the name a moment later."""
     try:
         with file.open("rb") as opened:
@@ -243,16 +243,16 @@ def _read(file: Path, forbidden: int, refusal: _Refusal) -> bytes:
             f"{file} cannot be read ({error.strerror}). It must be a file that belongs to the user who runs this process."
         ) from None
     if mode & forbidden:
-        verb = "change" if forbidden == _OTHERS_WRITE else "read or change"
+        verb = "change" if forbidden == OTHERS_WRITE else "read or change"
         raise refusal(f"{file} has mode {mode:04o}: other users could {verb} it. Run: chmod 600 {shlex.quote(str(file))}")
     return content
 
 
-def _damaged(file: Path, refusal: _Refusal) -> CannotSeal | CannotOpen:
+def _damaged(file: Path, refusal: Refusal) -> VaultError:
     return refusal(f"{file} is damaged, or was written by a newer version of Latchkey. {_from_backup(file)}")
 
 
-def _stranger(file: Path, refusal: _Refusal) -> CannotSeal | CannotOpen:
+def _stranger(file: Path, refusal: Refusal) -> VaultError:
     return refusal(f"{file} is not the one this database was set up with: its stored values would not open. {_from_backup(file)}")
 
 

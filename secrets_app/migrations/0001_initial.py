@@ -27,6 +27,25 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='AuditWatch',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('verified_seq', models.BigIntegerField(default=0)),
+                ('verified_at', models.DateTimeField(null=True)),
+                ('bad_seq', models.BigIntegerField(null=True)),
+                ('bad_why', models.CharField(blank=True, max_length=300)),
+                ('checkpoint_seq', models.BigIntegerField(default=0)),
+                ('checkpoint_at', models.DateTimeField(null=True)),
+                ('told_at', models.DateTimeField(null=True)),
+                ('told_seq', models.BigIntegerField(default=0)),
+                ('untold', models.PositiveIntegerField(default=0)),
+                ('trouble', models.CharField(blank=True, max_length=400)),
+                ('trouble_since', models.DateTimeField(null=True)),
+                ('sink', models.CharField(blank=True, max_length=400)),
+                ('public_key', models.CharField(blank=True, max_length=64)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Deployment',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
@@ -51,6 +70,23 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(max_length=64)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
+        ),
+        migrations.CreateModel(
+            name='SealedEpoch',
+            fields=[
+                ('last_seq', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('first_seq', models.BigIntegerField()),
+                ('first_prev_hash', models.CharField(max_length=64)),
+                ('last_hash', models.CharField(max_length=64)),
+                ('entries', models.BigIntegerField()),
+                ('archive', models.CharField(max_length=255)),
+                ('digest', models.CharField(max_length=64)),
+                ('sealed_at', models.DateTimeField(auto_now_add=True)),
+                ('signature', models.CharField(max_length=128)),
+            ],
+            options={
+                'ordering': ['last_seq'],
+            },
         ),
         migrations.CreateModel(
             name='Team',
@@ -101,6 +137,7 @@ class Migration(migrations.Migration):
                 ('actor_id', models.UUIDField(null=True)),
                 ('address', models.CharField(blank=True, max_length=64)),
                 ('request_id', models.CharField(blank=True, max_length=64)),
+                ('session', models.CharField(blank=True, max_length=64)),
                 ('action', models.CharField(max_length=64)),
                 ('outcome', models.CharField(max_length=16)),
                 ('target_kind', models.CharField(blank=True, max_length=32)),

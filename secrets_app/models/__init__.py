@@ -1,5 +1,6 @@
 from secrets_app.models.audit import AuditEntry, AuditHead
 from secrets_app.models.deeds import Planned, deed
+from secrets_app.models.epoch import SealedEpoch
 from secrets_app.models.errand import Errand
 from secrets_app.models.grant import RoleGrant
 from secrets_app.models.key import Key
@@ -9,10 +10,12 @@ from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
 from secrets_app.models.team import Membership, Team
 from secrets_app.models.user import User
 from secrets_app.models.version import KeyVersion
+from secrets_app.models.watch import AuditWatch
 
 __all__ = [
     "AuditEntry",
     "AuditHead",
+    "AuditWatch",
     "Deployment",
     "Errand",
     "Key",
@@ -25,6 +28,7 @@ __all__ = [
     "RefusalTally",
     "Region",
     "RoleGrant",
+    "SealedEpoch",
     "Team",
     "User",
     "deed",

@@ -5,7 +5,9 @@ fork. The log is also the outbox: the control plane follows `seq` and acts on en
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, ClassVar, Never, Protocol
 from uuid import UUID
 
@@ -16,6 +18,8 @@ from secrets_app import chain
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
 from secrets_app.db import locked, reading
+from secrets_app.logbook import rows
+from secrets_app.models.epoch import SealedEpoch
 from secrets_app.scope import Scope
 
 OK, REFUSED = "ok", "refused"
@@ -68,6 +72,7 @@ class AuditEntry(models.Model):
     actor_id = models.UUIDField(null=True)
     address = models.CharField(max_length=64, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
+    session = models.CharField(max_length=64, blank=True)  # a hash that tells sessions apart and opens none
     action = models.CharField(max_length=64)
     outcome = models.CharField(max_length=16)
     target_kind = models.CharField(max_length=32, blank=True)
@@ -107,12 +112,49 @@ class AuditEntry(models.Model):
         return chain.digest({name: getattr(self, name) for name in chain.FIELDS}, self.prev_hash)
 
     @classmethod
-    def verify(cls) -> chain.Verdict:
-        """The whole log, in one consistent view of the database; memory does not grow with it."""
+    def verify(cls, after: int | None = None, marks: Iterable[chain.Mark] = ()) -> "Verdict":
+        """The log behind entry `after`, or all of it, in one consistent view of the database; memory does not grow with it.
+
+        The chain begins where the last sealed epoch ends. What stands before `after` is believed.
+        """
+        walk, wrong = chain.Walk(), None
         with reading():
             head = AuditHead.objects.filter(pk=1).first() or AuditHead()
-            entries = cls.objects.order_by("seq").values(*chain.FIELDS, "hash", "prev_hash")
-            return chain.verify(entries.iterator(chunk_size=1000), head.seq, head.hash)
+            try:
+                walk = cls.start(after)
+                walk = chain.Walk(walk.seq, walk.head, marks=iter(marks))
+                with closing(rows(walk.seq)) as found:
+                    walk.follow(found)
+                walk.arrive(head.seq, head.hash)
+            except chain.Broken as broken:
+                wrong = broken
+        return Verdict(
+            walk.entries, walk.seq, walk.head, wrong.seq if wrong else None, wrong.why if wrong else "", bool(wrong and wrong.cut)
+        )
+
+    @classmethod
+    def start(cls, after: int | None = None) -> chain.Walk:
+        """Where a check begins: behind the last sealed epoch, or behind entry `after`. Raises Broken."""
+        sealed = SealedEpoch.chained()
+        if after is None or after <= sealed.seq:
+            return sealed
+        found = cls.objects.filter(seq=after).values_list("hash", flat=True).first()
+        if found is None:
+            raise chain.Broken(after, "it is missing")
+        return chain.Walk(after, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`bad` is the first seq that is wrong, None when all `entries` that were looked at are whole; `cut` when it is the log's end that
+    is missing. `seq` and `head`: how far it is whole, and the hash to write down."""
+
+    entries: int
+    seq: int
+    head: str
+    bad: int | None = None
+    why: str = ""
+    cut: bool = False
 
 
 class Draft:
@@ -146,6 +188,7 @@ class Draft:
             actor_id=self.by.user_id,
             address=self.by.address,
             request_id=self.by.request_id,
+            session=getattr(self.by, "session", ""),
             action=self.action,
             outcome=outcome,
             target_kind=target.audit_kind if target else "",

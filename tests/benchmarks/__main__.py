@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-PARTS = ("start", "rotation", "key_list", "key_options", "publish")
+PARTS = ("start", "rotation", "key_list", "key_options", "publish", "audit_log")
 
 
 def main(names: list[str]) -> None:

@@ -16,14 +16,17 @@ from gateway.xds.auth import Identity
 from gateway.xds.cache import Cache
 from gateway.xds.errands import Errands
 from gateway.xds.ledger import DatabaseLedger
+from gateway.xds.notary import watch_over_the_log
 from gateway.xds.publisher import Publisher
 from gateway.xds.server import ControlPlane
 from gateway.xds.watch import watch
 from gateway.xds.worker import Worker
 from secrets_app import keyring
 from secrets_app.actor import Actor
+from secrets_app.checkpoints import Sink
 from secrets_app.errors import VaultError
 from secrets_app.hardening import keep_memory_private
+from secrets_app.notary import Notary
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +55,21 @@ async def serve(host: str, port: int) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    in_notes = Worker("notes")
+    in_notes, in_watch = Worker("notes"), Worker("notary")
     by = Actor.system("control-plane")
     cache, ledger, head = Cache(), DatabaseLedger(by), watch()
     server = ControlPlane(cache, KnownNodes(in_notes), ledger)
     publisher = Publisher(cache, server, ledger, head, keyring.derived(b"xds versions"), by)
     errands = Errands(watch(), by)
+    notary = Notary(Sink(settings.AUDIT_SINK), by)
 
     try:
         await in_notes(Heartbeat.rest)
         await publisher.first()
         await server.start(host, port)
         await in_notes(lambda: Heartbeat.beat(started=True))
-        works = (publisher.run(), ledger.run(in_notes), errands.run(), _beat(in_notes), ended.wait())
+        watching = watch_over_the_log(notary, in_watch)
+        works = (publisher.run(), ledger.run(in_notes), errands.run(), watching, _beat(in_notes), ended.wait())
         tasks = [asyncio.create_task(work) for work in works]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -78,6 +83,7 @@ async def serve(host: str, port: int) -> None:
         with contextlib.suppress(DatabaseError):  # then silence will tell the console
             await in_notes(Heartbeat.rest)
         in_notes.close()
+        in_watch.close()
         head.close()
 
 

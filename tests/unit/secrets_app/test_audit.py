@@ -17,6 +17,7 @@ from secrets_app.errors import AlreadyDone, Conflict, NotAllowed
 from secrets_app.models import AuditEntry, AuditHead, Key, RefusalTally, Region, User, deed
 from secrets_app.models.refusals import record_refusal
 from tests import cast
+from tests.openlog import open_log
 
 
 def entries() -> list[tuple[str, str, str]]:
@@ -234,7 +235,8 @@ def log(region: Region) -> int:
 
 
 def touch(sql: str, *values: Any) -> None:
-    with connection.cursor() as cursor:
+    """By somebody with the whole database in hand, triggers included."""
+    with open_log(), connection.cursor() as cursor:
         cursor.execute(sql, values)
 
 
@@ -345,9 +347,9 @@ def rehash(seq: int) -> None:
 
 
 def test_the_command_prints_a_figure_and_the_head(log: int, capsys: pytest.CaptureFixture[str]) -> None:
-    call_command("verify_audit_log")
     head = AuditHead.objects.get()
-    assert re.fullmatch(rf"{log} entries, the chain is whole \(\d+\.\d s\)\. Head: {log} {head.hash}\n", capsys.readouterr().out)
+    call_command("verify_audit_log")
+    assert re.match(rf"{log} entries, the chain is whole \(\d+\.\d s\)\. Head: {log} {head.hash}\n", capsys.readouterr().out)
 
 
 def test_the_command_exits_2_with_the_first_bad_entry(log: int) -> None:
@@ -358,7 +360,7 @@ def test_the_command_exits_2_with_the_first_bad_entry(log: int) -> None:
 
 
 def test_checking_reads_the_log_row_by_row(log: int) -> None:
-    with patch("secrets_app.chain.digest", side_effect=AssertionError) as digest, pytest.raises(AssertionError):
+    with patch("secrets_app.chain.digest_of_row", side_effect=AssertionError) as digest, pytest.raises(AssertionError):
         AuditEntry.verify()
     assert digest.call_count == 1
 
