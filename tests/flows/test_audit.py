@@ -9,6 +9,7 @@ from secrets_app.models import AuditEntry, Region
 from tests import cast
 from tests.flows.browser import problems
 from tests.flows.conftest import Visit, Watch
+from tests.openlog import open_log
 
 pytestmark = pytest.mark.browser
 
@@ -65,7 +66,7 @@ def test_the_badge_says_how_to_check_the_whole_chain(visit: Visit, region: Regio
     page = visit("/audit/", as_="audrey")
     page.get_by_text("Chained", exact=True).click()
     expect(page.get_by_text("uv run manage.py verify_audit_log")).to_be_visible()
-    with connection.cursor() as cursor:
+    with open_log(), connection.cursor() as cursor:
         cursor.execute("UPDATE secrets_app_auditentry SET actor = 'nobody' WHERE action = 'key.rotate' AND outcome = 'ok'")
     page.reload()
     expect(page.get_by_text("Broken chain", exact=True)).to_be_visible()

@@ -15,6 +15,7 @@ from secrets_app.access import ACTIONS
 from secrets_app.errors import NotAllowed
 from secrets_app.models import AuditEntry, Key, Region
 from tests import cast
+from tests.openlog import open_log
 
 
 def shown(query: str = "", who: str = "audrey", status: int = 200, **headers: str) -> str:
@@ -187,7 +188,7 @@ def test_an_entry_that_was_changed_shows_on_the_page(region: Region) -> None:
     seq = AuditEntry.objects.latest("seq").seq
     key.disable(by=cast.SETUP)
     assert "Broken chain" not in shown()
-    with connection.cursor() as cursor:
+    with open_log(), connection.cursor() as cursor:
         cursor.execute("UPDATE secrets_app_auditentry SET actor = 'nobody' WHERE seq = %s", [seq])
     page = shown()
     assert "Broken chain" in page
