@@ -31,6 +31,11 @@ def eventually(look: Callable[[], T], *, within: float = 20.0, every: float = 0.
     return answer
 
 
+def clean_environment() -> dict[str, str]:
+    """Without what would configure the product."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("CONSOLE_", "DATABASE_URL", "DJANGO_"))}
+
+
 class Up:
     """A running `manage.py up`. `output` is what it printed so far."""
 
@@ -44,9 +49,8 @@ class Up:
             "--gateway-port", str(self.gateway), "--xds-port", str(self.xds), *options,
         ]
         # fmt: on
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("CONSOLE_", "DATABASE_URL", "DJANGO_"))}
         with self.log.open("wb") as out:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=clean | (env or {}), stdout=out, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=clean_environment() | (env or {}), stdout=out, stderr=subprocess.STDOUT)
 
     @property
     def output(self) -> str:

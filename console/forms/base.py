@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from secrets_app.errors import AlreadyDone, CannotSeal, Conflict, FormReused, Invalid, StaleEdit
+from secrets_app.errors import AlreadyDone, CannotOpen, CannotSeal, Conflict, FormReused, Invalid, NoAnswer, StaleEdit, Withheld
 from secrets_app.models.rotation import OVERLAPS
 from secrets_app.plaintext import Plaintext
 
@@ -118,8 +118,8 @@ class DeedForm(forms.Form):
             self.status = refused.status
         except AlreadyDone:
             raise
-        except (Conflict, CannotSeal) as refused:
-            if isinstance(refused, FormReused):
+        except (Conflict, CannotSeal, CannotOpen, NoAnswer) as refused:
+            if isinstance(refused, FormReused | Withheld | CannotOpen | NoAnswer):  # its token is used up
                 self._fill_in("once", str(uuid.uuid4()))
             self.add_error(None, refused.message)
             self.status = refused.status

@@ -5,6 +5,7 @@ from django.urls import reverse
 
 from console.commands import change_password, create_user
 from console.facts.installation import people, rights, stores, versions
+from console.facts.reveal import Policy
 from console.facts.trust import Trust
 from console.forms.base import REPEATED
 from console.forms.settings import CreateRegion
@@ -22,6 +23,7 @@ def settings(request: ConsoleRequest) -> HttpResponse:
         "regions": Region.visible_to(request.actor),
         "stores": stores(),
         "trust": Trust.here(),
+        "reveal": Policy.of_now(),
         "people": people(),
         "roles": ROLES.values(),
         "rights": rights(),

@@ -40,9 +40,9 @@ class Deployment(models.Model):
             raise NotFound()
         return deployment
 
-    def edit_reveal(self, policy: str, *, by: Actor) -> None:
+    def edit_reveal(self, policy: str, *, by: Actor, once: uuid.UUID | None = None) -> None:
         """Whether values may be revealed, and by how many people. Raises Invalid (field "policy")."""
-        with deed(by, "settings.edit_reveal", self) as entry:
+        with deed(by, "settings.edit_reveal", self, once=once) as entry:
             if policy not in REVEAL_POLICIES:
                 raise Invalid({"policy": [str(_("Choose one of the policies listed."))]})
             type(self).objects.filter(pk=self.pk).update(reveal=policy)

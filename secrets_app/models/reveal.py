@@ -64,7 +64,8 @@ def why_not(key: "Key", by: Actor, most: int) -> str:
     """A word of REFUSALS, or "". `most`: how often this person may have asked within the hour. Asked on both sides of the channel."""
     if Deployment.here().reveal_policy() == REVEAL_OFF:
         return "off"
-    if by.user_id is None or key.is_inline or not by.may("key.reveal", key):
+    is_person = by.user_id is not None and by.only is None  # neither a process nor an API token
+    if not is_person or key.is_inline or not by.may("key.reveal", key):
         return "not_allowed"
     if not key.enabled:
         return "disabled"

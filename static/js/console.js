@@ -88,6 +88,30 @@
   addEventListener("click", (e) => { if (e.target.closest("[data-once-done]") && guard()) { e.preventDefault(); remind(); } });
   addEventListener("beforeunload", (e) => { if (guard()) e.preventDefault(); });
 
+  /* ── A stored value that was revealed: taken out of the page when its time is over, and when the page is left ── */
+  const fading = new Set();
+  function fade(root) {
+    clearInterval(root.ticking);
+    fading.delete(root);
+    if (!$("template", root)) return;
+    $("textarea", root).value = "";
+    root.replaceChildren($("template", root).content.cloneNode(true));
+    if (root.isConnected) $("[tabindex]", root)?.focus();
+  }
+  function fadeLater(root) {
+    if (fading.has(root)) return;
+    const end = Date.now() + root.dataset.fades * 1000;
+    fading.add(root);
+    root.ticking = setInterval(() => {
+      const left = Math.ceil((end - Date.now()) / 1000); // by the clock: a machine that slept shows nothing any more
+      if (left <= 0 || !root.isConnected) fade(root);
+      else $("[data-left]", root).textContent = left;
+    }, 250);
+  }
+  addEventListener("click", (e) => { const button = e.target.closest("[data-fade]"); if (button) fade(button.closest("[data-fades]")); });
+  addEventListener("pagehide", () => fading.forEach(fade)); // neither for Back nor for a copy of the page that the browser keeps
+  for (const come of ["DOMContentLoaded", "htmx:load"]) addEventListener(come, () => $$("[data-fades]").forEach(fadeLater));
+
   /* ── The panel: its address is pushed; closing it goes back to the address below ──
      trail[0] is the page below, the others are the panel's addresses; at says where in it we are. */
   let opener, typed, title, trail = [], at = 0, pushing = false, leaving = false, asked = false, done = false;
@@ -105,6 +129,7 @@
     if (!panel().open) return;
     document.title = title;
     panel().close();
+    fading.forEach(fade);
     panel().replaceChildren();
     trail = []; at = 0; typed = undefined; asked = leaving = false;
     if (done) return location.reload(); // the page below was drawn before the deed

@@ -33,9 +33,15 @@ class Row:
     body: Body | None = None
     action: str = ""
     reads: bool = True  # answers GET
+    also: str = ""  # what the control plane writes down when it has answered
 
     def url(self, address: str, world: World, /, **instead: str) -> str:
         return reverse(address, kwargs=self.place(world) | instead)
+
+    @property
+    def somebody(self) -> str:
+        """Who may: the owner where the owner does."""
+        return "alice" if self.may("alice") else self.who.split()[0]
 
     def may(self, name: str) -> bool:
         return self.who == ANYBODY or name in self.who.split()
@@ -96,6 +102,7 @@ ROWS: dict[str, Row] = {
     "audit-list": Row(LOG),
     "audit-detail": Row(LOG, lambda world: {"seq": "1"}),
     "settings": Row(OWNERS),
+    "settings-edit-reveal": Row(OWNERS, body=_says(policy="on"), action="settings.edit_reveal"),
     "region-create": Row(OWNERS, body=_says(name="posted", title="Posted"), action="region.create"),
     "overview": Row(ALL, _region),
     "region-switch": Row(ALL, lambda world: _region(world) | {"page": "keys/partner/"}),
@@ -122,6 +129,7 @@ ROWS: dict[str, Row] = {
         KEYS, _named("partner"), _says(generation="custom", value="another value that was posted", overlap="24"), "key.rotate"
     ),
     "key-roll-back": Row(KEYS, lambda world: _named("turned")(world) | {"number": "1"}, _says(lock_version="2"), "key.roll_back"),
+    "key-reveal": Row("kim", _named("spare"), _says(reason="a reason that was posted", lock_version="1"), "key.reveal", also="key.show"),
     "key-disable": Row(KEYS, _named("spare"), _says(), "key.disable"),
     "key-enable": Row(KEYS, _named("resting"), _says(), "key.enable"),
     "key-delete": Row(KEYS, _named("spare"), _says(confirm="spare"), "key.delete"),

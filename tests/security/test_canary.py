@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import ROOT, Up, eventually, up
+from tests.processes import ROOT, Up, clean_environment, eventually, up
 from tests.security.canary import Canaries, folder
 
 LINE_END, NUL = "\r\n", "\x00"
@@ -70,6 +70,7 @@ def visitor(latchkey: Up, canaries: Canaries) -> Iterator[Visitor]:
     store_keys(visitor)
     make_consumers(visitor)
     make_services(visitor)
+    reveal_a_key(visitor, latchkey)
     post_badly(visitor)
     without_a_keyring(visitor, latchkey)
     while_the_database_is_locked(visitor, latchkey)
@@ -185,6 +186,33 @@ def watch_secret(visitor: Visitor, made: httpx.Response, what: str) -> bool:
     if found := re.search(r"[A-Za-z0-9]{24,}", secret[1]):
         visitor.canaries.watch(what, found[0])
     return found is not None
+
+
+def reveal_a_key(visitor: Visitor, latchkey: Up) -> None:
+    """By somebody who may, and in every way in which it can be refused."""
+    value = visitor.canaries.plant("a revealed value")
+    assert visitor.post("/local/keys/new/", {"name": "shown", "generation": "custom", "value": value}).status_code == 303
+    reveal, asked = "/local/keys/shown/reveal/", {"reason": "Ticket 4711: an emergency", "lock_version": "1"}
+    assert visitor.post(reveal, asked).status_code == 403  # an owner
+    # fmt: off
+    command = [sys.executable, "manage.py", "create_user", "keeper", "--role", "key_manager", "--data-dir", str(latchkey.data_dir)]
+    # fmt: on
+    password = visitor.canaries.plant("a key manager's password", after="")
+    subprocess.run(command, cwd=ROOT, env=clean_environment() | {"CONSOLE_USER_PASSWORD": password}, check=True, capture_output=True)
+    keeper = Visitor(latchkey, visitor.canaries)
+    assert keeper.sign_in("keeper", password).status_code == 302
+    assert keeper.post(reveal, asked).status_code == 409  # off
+    assert visitor.post("/settings/reveal/", {"policy": "on"}).status_code == 303
+    assert keeper.post(reveal, {**asked, "reason": "short"}).status_code == 422
+    assert keeper.post(reveal, {**asked, "lock_version": "9"}).status_code == 409
+    once = {"once": str(uuid.uuid4())}
+    shown = keeper.post(reveal, asked | once)
+    assert (shown.status_code, shown.headers["cache-control"], value in unescape(shown.text)) == (200, "no-store", True)
+    assert keeper.post(reveal, asked | once).status_code == 409
+    for path in ("/local/keys/shown/", reveal, "/local/keys/", "/local/"):
+        assert keeper.get(path).status_code == 200
+    visitor.answers |= {f"keeper's {name}": answer for name, answer in keeper.answers.items()}
+    keeper.http.close()
 
 
 def make_services(visitor: Visitor) -> None:
@@ -351,6 +379,8 @@ def allowed(where: str, what: str) -> bool:
     """A generated value stands in the answer that made it, and a name that was typed stands in its own field again."""
     if what.startswith("a generated key set"):
         return "POST /local/consumers/" in where
+    if what == "a revealed value":
+        return where.startswith("keeper's") and "POST /local/keys/shown/reveal/ 200" in where
     return what in ("a generated value", "a value in the name") and "POST /local/keys/new/" in where
 
 
@@ -360,8 +390,8 @@ def test_no_answer_holds_a_value(visitor: Visitor) -> None:
     assert len(visitor.answers) > 40
 
 
-@pytest.mark.parametrize("what", ["a generated value", "a generated key set"])
-def test_a_generated_value_stands_in_the_one_answer_that_made_it(visitor: Visitor, what: str) -> None:
+@pytest.mark.parametrize("what", ["a generated value", "a generated key set", "a revealed value"])
+def test_a_value_that_is_shown_stands_in_one_answer(visitor: Visitor, what: str) -> None:
     found = {finding.where for finding in visitor.canaries.found_in(visitor.answers) if finding.what.startswith(what)}
     assert len(found) == 1
 

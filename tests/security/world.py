@@ -30,6 +30,7 @@ class World:
         region = cast.deployment()
         for name in cast.ROLES:
             cast.person(name)
+        cast.revealing()
         abroad = Region.create("abroad", "Abroad", by=cast.SETUP)
         foreign = cast.instance(abroad, "Foreign")
         cast.service(foreign, "foreign", keys=[cast.key(abroad, "foreign")])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from secrets_app import broker as module
@@ -16,6 +17,7 @@ from secrets_app.errors import CannotOpen
 from secrets_app.models import AuditEntry, AuditHead, Deployment, Errand, Key, KeyVersion, Region, RoleGrant, deed
 from secrets_app.models.audit import Draft
 from tests import cast
+from tests.openlog import open_log
 
 VALUE = "the-value-of-openai-0123456789"
 
@@ -165,9 +167,20 @@ def test_a_row_of_the_log_that_was_put_in_past_it_is_none(key: Key, opened: list
             prev_hash=AuditHead.objects.get().hash,
         )  # fmt: skip
         made.hash = made.digest() if hashed else "0" * 64
-        made.save()
+        with open_log():
+            made.save()
         intruder.row()
         assert intruder.answer() is None
+    assert opened == []
+
+
+def test_an_entry_that_was_made_to_name_another_key_is_none(key: Key, region: Region, opened: list[str]) -> None:
+    other, intruder = cast.key(region, "other"), Intruder(key)
+    entry = intruder.entry()
+    intruder.row()
+    with open_log(), connection.cursor() as cursor:
+        cursor.execute("UPDATE secrets_app_auditentry SET target_id = %s WHERE seq = %s", [str(other.pk), entry.seq])
+    assert intruder.answer() is None
     assert opened == []
 
 

@@ -9,6 +9,7 @@ from secrets_app.actor import Actor
 from secrets_app.broker import Broker
 from secrets_app.errors import AlreadyDone, CannotOpen, Conflict, Invalid, NoAnswer, NotAllowed, StaleEdit, TooOften, Withheld
 from secrets_app.models import AuditEntry, Deployment, Errand, Key, KeyVersion, Region
+from secrets_app.scope import EVERYWHERE
 from tests import cast
 
 VALUE = "the-value-of-openai-0123456789"
@@ -65,6 +66,36 @@ def test_no_process_of_the_console_may(key: Key, broker: Broker) -> None:
     with pytest.raises((NotAllowed, Conflict)):
         reveal(key, by=Actor.system("run_web"))
     assert ("control-plane", "key.show", "ok", "") not in entries()
+
+
+def test_an_api_token_may_not_whatever_its_maker_may(key: Key, broker: Broker) -> None:
+    with pytest.raises(Conflict, match="roles"):
+        reveal(key, by=cast.actor("kim").confined(EVERYWHERE, ["key.reveal"]))
+    assert entries() == [("kim", "key.reveal", "refused", "conflict")]
+
+
+def test_the_right_counts_where_the_key_lies(key: Key, broker: Broker) -> None:
+    abroad = Region.create("abroad", "Abroad", by=cast.SETUP)
+    there, here = cast.somebody("tom", "key_manager", at=abroad.scope), cast.somebody("ann", "key_manager", at=key.scope)
+    with pytest.raises(NotAllowed):
+        reveal(key, by=there.as_actor())
+    assert reveal(key, by=here.as_actor()) == VALUE.encode()
+
+
+def test_a_log_that_cannot_be_written_shows_nothing(key: Key, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither without the entry that comes first nor without the one that says what came of it."""
+    kim, real = cast.actor("kim"), AuditEntry.save
+    for broken in ("key.reveal", "key.show"):
+
+        def save(entry: AuditEntry, *args: Any, broken: str = broken, **kwargs: Any) -> None:
+            if entry.action == broken:
+                raise OSError("no space left")
+            real(entry, *args, **kwargs)
+
+        monkeypatch.setattr(AuditEntry, "save", save)
+        with pytest.raises(OSError, match="no space"):
+            reveal(key, by=kim)
+        assert not Errand.objects.filter(answer__isnull=False).exists()
 
 
 @pytest.mark.parametrize("reason", ["", "too short", "a   b   c   d", "x" * 501])
