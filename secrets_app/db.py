@@ -10,6 +10,7 @@ from django.db.models import Model, QuerySet
 
 T = TypeVar("T", bound=Model)
 
+CHANNEL = "latchkey_audit_log"  # on which PostgreSQL tells that the log has grown
 _TRIGGERS = 9  # at least, whichever the engine
 
 
@@ -52,6 +53,13 @@ def refuses_changes_of_the_log() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(asked, tables)
         return bool(cursor.fetchone()[0] >= _TRIGGERS)
+
+
+def announce() -> None:
+    """Wakes whoever listens on CHANNEL, when this transaction commits and not before. SQLite's own file tells who watches it."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"NOTIFY {CHANNEL}")
 
 
 def lacking() -> str:

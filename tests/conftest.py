@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,27 @@ from django.utils import timezone
 
 from secrets_app.models import Region, refusals
 from tests import cast
+from tests.cluster import Cluster, programs
+from tests.cluster import cluster as private_cluster
 from tests.openlog import open_log
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a named database runs what asks one; the rest would only say again what it says on SQLite."""
+    if "TEST_DATABASE_URL" not in os.environ:
+        return
+    asking = {item for item in items if {"db", "transactional_db"} & {*item.fixturenames} or item.get_closest_marker("django_db")}  # type: ignore[attr-defined]
+    config.hook.pytest_deselected(items=[item for item in items if item not in asking])
+    items[:] = [item for item in items if item in asking]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of this worker's own, to be restarted at will."""
+    if programs() is None and not os.environ.get("REQUIRE_POSTGRES"):
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    with private_cluster() as running:
+        yield running
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,14 @@ def in_own_loop(scenario: Coroutine[None, None, None]) -> None:
 
 def _run(scenario: Coroutine[None, None, None]) -> None:
     try:
-        asyncio.run(scenario)
+        asyncio.run(_and_close(scenario))
+    finally:
+        connections.close_all()
+
+
+async def _and_close(scenario: Coroutine[None, None, None]) -> None:
+    """Inside of a loop connections are a task's own: from outside nobody could close them."""
+    try:
+        await scenario
     finally:
         connections.close_all()

@@ -9,7 +9,10 @@ import tempfile
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 os.environ["CONSOLE_DATA_DIR"] = tempfile.mkdtemp(prefix="latchkey-test-")
 os.environ["CONSOLE_SECRET_KEY"] = "for tests only, " * 4
+# A production's own database is none to test on: one that is has its own name.
 os.environ.pop("DATABASE_URL", None)
+if tested_on := os.environ.get("TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = tested_on
 atexit.register(shutil.rmtree, os.environ["CONSOLE_DATA_DIR"], ignore_errors=True)
 
 from console.settings import *  # noqa: E402, F403

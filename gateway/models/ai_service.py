@@ -139,7 +139,7 @@ class AiService(Service):
 
 def check_service_name(instance: Instance, name: str) -> dict[str, list[str]]:
     """AI and Agent services of an instance share their names."""
-    return check_name(name, Service.objects.filter(instance=instance, name=name).exclude(kind=MCP).exists())
+    return check_name(name, Service.objects.filter(instance=instance, name=name).exclude(kind=MCP).exists)
 
 
 def _check(errors: dict[str, list[str]], supplier: str, protocol: str, address: str, ours: bool) -> Address:

@@ -1,6 +1,7 @@
 """What every noun of the gateway has: a version for stale edits, the audit entry it last changed with, and its place in a region."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django.db import models
@@ -51,8 +52,8 @@ def searched(typed: str) -> str:
     return typed.replace("\0", "").strip()[:LONGEST_SEARCH]
 
 
-def check_name(name: str, taken: bool) -> dict[str, list[str]]:
-    """Errors for the name of a consumer or service, by field."""
+def check_name(name: str, taken: Callable[[], bool]) -> dict[str, list[str]]:
+    """Errors for the name of a consumer or service, by field. `taken` is asked of what can be a name alone: PostgreSQL compares no NUL."""
     if not NAME.fullmatch(name):
         return {
             "name": [
@@ -61,7 +62,7 @@ def check_name(name: str, taken: bool) -> dict[str, list[str]]:
         }
     if name in RESERVED_NAMES:
         return {"name": [str(_("This word is an address of the console. Choose another name."))]}
-    return {"name": [str(_("This name is taken. Choose another."))]} if taken else {}
+    return {"name": [str(_("This name is taken. Choose another."))]} if taken() else {}
 
 
 def check_description(description: str) -> dict[str, list[str]]:

@@ -127,9 +127,8 @@ class Consumer(Noun):
         source_<i>, key, value, and those of Jwt), NotAllowed without key.bind for a reference."""
         ours = by.may("consumer.create", region) and leads_to_us(credential)
         with deed(by, "consumer.create", Planned("consumer", name, region), once=once) as entry:
-            taken = cls.objects.filter(region=region, name=name).exists()
             refuse(
-                check_name(name, taken),
+                check_name(name, cls.objects.filter(region=region, name=name).exists),
                 check_description(description),
                 check_presented(region, credential, sources, ours),
             )

@@ -98,8 +98,12 @@ class CustomPlugin(Noun):
     ) -> "CustomPlugin":
         """Raises Invalid (fields name, description, source, schema, phase, priority)."""
         with deed(by, "custom_plugin.create", Planned(cls.audit_kind, name, region), once=once) as entry:
-            taken = cls.objects.filter(region=region, name=name).exists() or name in CATALOGUE
-            refuse(check_name(name, taken), check_description(description), _check(source, schema, phase, priority))
+            taken = cls.objects.filter(region=region, name=name)
+            refuse(
+                check_name(name, lambda: name in CATALOGUE or taken.exists()),
+                check_description(description),
+                _check(source, schema, phase, priority),
+            )
             plugin = cls.objects.create(
                 region=region,
                 name=name,

@@ -5,7 +5,7 @@ import logging
 
 from django.db import DatabaseError
 
-from gateway.xds.watch import Watch, until_moved
+from gateway.xds.watch import Watch
 from gateway.xds.worker import Worker
 from secrets_app.actor import Actor
 from secrets_app.broker import Broker
@@ -33,8 +33,8 @@ class Errands:
             except (DatabaseError, VaultError):
                 log.exception("Errands could not be served; trying again.")
                 await asyncio.sleep(RETRY)
-            await until_moved(self._watch, LONGEST_WAIT)
+            await self._watch.until_moved(LONGEST_WAIT)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._in_thread.close()
-        self._watch.close()
+        await self._watch.close()

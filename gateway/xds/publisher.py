@@ -25,7 +25,7 @@ from gateway.type_urls import LISTENER
 from gateway.xds.cache import Cache, Published
 from gateway.xds.ledger import DatabaseLedger
 from gateway.xds.server import ControlPlane
-from gateway.xds.watch import Watch, until_moved
+from gateway.xds.watch import Watch
 from gateway.xds.worker import Worker
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
@@ -88,7 +88,6 @@ class Publisher:
 
     async def first(self) -> None:
         """Publish every region. Nothing is served before this has succeeded. Raises DatabaseError, CannotOpen."""
-        self._watch.moved()
         await self._in_thread(Resolver)  # without the private half of the keyring there is nothing to serve
         seen, regions = await self._in_thread(_head_and_regions)
         for region in regions:
@@ -99,7 +98,7 @@ class Publisher:
         """Until cancelled."""
         while True:
             if not self._behind and not self._unwritten:
-                await until_moved(self._watch, self._wait())
+                await self._watch.until_moved(self._wait())
             began = asyncio.get_running_loop().time()
             try:
                 self._behind |= await self._in_thread(self._changed_regions)

@@ -21,8 +21,9 @@ class Worker:
         return await get_running_loop().run_in_executor(self._thread, _done_with_care, work)
 
     def close(self) -> None:
-        """Waits for the piece under way; what has not begun is given up."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Waits for the piece under way; nobody waits for others any more. The connection goes with the thread."""
+        self._thread.submit(lambda: connection.close())  # of that thread, not of this one
+        self._thread.shutdown(wait=True)
 
 
 def _done_with_care(work: Callable[[], T]) -> T:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from secrets_app import chain
 from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
-from secrets_app.db import locked, reading
+from secrets_app.db import announce, locked, reading
 from secrets_app.logbook import rows
 from secrets_app.models.epoch import SealedEpoch
 from secrets_app.scope import Scope
@@ -202,6 +202,7 @@ class Draft:
         entry.save()
         AuditHead.objects.filter(pk=1).update(seq=entry.seq, hash=entry.hash)
         self._mark_stamped(entry.seq)
+        announce()
         return entry
 
     def _mark_stamped(self, seq: int) -> None:

@@ -23,11 +23,6 @@ POLICY = {
 }
 
 
-@pytest.fixture
-def world(db: None) -> World:
-    return World.make()
-
-
 def holds(answer: HttpResponse) -> None:
     said = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
     assert said == POLICY

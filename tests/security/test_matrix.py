@@ -15,11 +15,6 @@ from tests.unit.test_house import addresses
 NAMES = [*cast.ROLES]
 
 
-@pytest.fixture
-def world(db: None) -> World:
-    return World.make()
-
-
 def test_every_address_has_a_row_and_every_row_an_address() -> None:
     assert ROWS.keys() == addresses().keys()
 

@@ -17,11 +17,6 @@ from tests.security.world import World, everything, fingerprint
 BY_ALICE = [name for name, row in WRITING.items() if row.may("alice") and row.who != "anybody"]
 
 
-@pytest.fixture
-def world(db: None) -> World:
-    return World.make()
-
-
 @pytest.mark.usefixtures("broker")
 @pytest.mark.parametrize("name", WRITING)
 def test_a_post_without_the_forms_token_or_from_elsewhere_changes_nothing(world: World, name: str) -> None:

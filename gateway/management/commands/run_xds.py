@@ -74,17 +74,18 @@ async def serve(host: str, port: int) -> None:
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
         for task in done:
             task.result()
     finally:
         await server.stop()
         publisher.close()
-        errands.close()
+        await errands.close()
         with contextlib.suppress(DatabaseError):  # then silence will tell the console
             await in_notes(Heartbeat.rest)
         in_notes.close()
         in_watch.close()
-        head.close()
+        await head.close()
 
 
 class KnownNodes:

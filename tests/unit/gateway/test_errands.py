@@ -30,7 +30,7 @@ def test_it_wakes_with_the_entry_and_answers_within_a_fraction_of_what_people_wa
             await asyncio.to_thread(_reveal, cast_key)
             took.append(time.monotonic() - began)
         work.cancel()
-        errands.close()
+        await errands.close()
 
     in_own_loop(scenario())
     assert min(took) < 1.0
@@ -54,7 +54,7 @@ def test_a_database_that_does_not_answer_is_asked_again(monkeypatch: pytest.Monk
         work = asyncio.create_task(errands.run())
         await asyncio.to_thread(_reveal, key)
         work.cancel()
-        errands.close()
+        await errands.close()
 
     in_own_loop(scenario())
     assert failed.is_set()

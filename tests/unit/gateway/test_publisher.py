@@ -92,7 +92,7 @@ def at_work(scenario: Callable[[Desk], Awaitable[None]]) -> None:
                 running.cancel()
         finally:
             desk.publisher.close()
-            desk.watch.close()
+            await desk.watch.close()
 
     in_own_loop(run())
 

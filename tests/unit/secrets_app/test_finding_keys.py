@@ -106,9 +106,13 @@ def test_options_cost_at_most_two_queries_and_no_count(region: Region, typed: st
     ],
 )
 def test_every_order_of_the_list_is_read_from_its_index(region: Region, order: list[str], index: str) -> None:
+    if connection.vendor == "postgresql":  # of a table this small it would take any way
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
     plan = seen(region).search("word").order_by(*order)[:51].explain()
     assert index in plan
     assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "a b", "x" * 65, "x" * 70_000, "\u212a", "k\n", "é", "$ref{k}"])

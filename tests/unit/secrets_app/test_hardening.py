@@ -25,6 +25,7 @@ def mode(path: Path) -> int:
 def folder(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As an older version left it under the usual umask, with a database in use."""
     settings.DATA_DIR = folder = tmp_path / "data"
+    monkeypatch.setattr(connection, "vendor", "sqlite")
     monkeypatch.setitem(connection.settings_dict, "NAME", str(folder / DATABASE[0]))
     folder.mkdir(mode=0o755)
     for name in DATABASE:

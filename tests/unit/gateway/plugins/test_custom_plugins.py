@@ -39,6 +39,7 @@ def test_one_is_created_with_one_entry(region: Region) -> None:
         ("name", "Key Auth"),
         ("name", "key-auth"),  # an official one's
         ("name", "taken"),
+        ("name", "a\0b"),
         ("name", "new"),
         ("description", "x" * 501),
         ("source", "  \n"),
