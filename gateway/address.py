@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.errors import Invalid
+from secrets_app.hosts import NoHost, canonical, origin
 
 PATIENCE = 2.0  # seconds for a name server
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?")
 
 
@@ -36,6 +36,11 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         standard = self.port == {"http": 80, "https": 443}[self.scheme]
         return f"{self.scheme}://{host}{'' if standard else f':{self.port}'}{self.path}"
+
+    @property
+    def origin(self) -> str:
+        """As policies name it."""
+        return origin(self.scheme, self.host, self.port)
 
     @property
     def in_clear(self) -> bool:
@@ -83,23 +88,10 @@ def is_ip(host: str) -> bool:
 
 
 def _host(host: str) -> str:
-    if "%" in host:
-        raise _refused(_("The host name is not valid."))
     try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        mapped = getattr(ip, "ipv4_mapped", None)
-        return str(mapped or ip)
-    try:
-        host = host.encode("idna").decode().lower()
-    except UnicodeError:
-        raise _refused(_("The host name is not valid.")) from None
-    # A last label of digits would be read as a number in disguise: 127.1, 0x7f.1, 2130706433.
-    if not _HOST.fullmatch(host) or re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)", host.rstrip(".").rsplit(".", 1)[-1]):
-        raise _refused(_("The host name is not valid. Write an IP address in full, such as 10.0.0.7."))
-    return host
+        return canonical(host)
+    except NoHost:
+        raise _refused(_("The host name is not valid. Write an IP address in full, such as 10.0.0.7.")) from None
 
 
 def _loopback(host: str) -> bool:

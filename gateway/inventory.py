@@ -23,11 +23,13 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One reference of a holder to a key. `versions` is newest first, at most two, and empty while the key is disabled."""
+    """One reference of a holder to a key. `versions` is newest first, at most two, and empty while the key is disabled, or `withheld`: the
+    key's policy does not let it go where this would send it."""
 
     path: str  # "api_keys[0]", "credentials[0]"
     key_id: UUID
     versions: tuple[Version, ...]
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,15 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A rule that is not to be followed for some service: it would send the key past its policy."""
+
+    rule: int
+    path: str
+    key_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """`keys` are sent upstream in `header`, each value behind `prefix`: of an app's own route its key alone, of any other route any."""
 
@@ -114,6 +125,7 @@ class Service:
     authorized: tuple[str, ...]  # names of consumers, sorted; disabled ones and ones of the other method may stand here
     authentication_method: str = API_KEY
     rules: tuple[Rule, ...] = ()  # at most one of each plugin
+    withheld: tuple[Withheld, ...] = ()  # of its rules and the instance's
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,12 @@ class Inventory:
 
     @property
     def rules(self) -> Iterator[Rule]:
+        yield from (rule for _ref, rule in self.placed_rules)
+
+    @property
+    def placed_rules(self) -> Iterator[tuple[str, Rule]]:
+        """Each with the ref of its instance."""
         for instance in self.instances:
-            yield from instance.rules
+            yield from ((instance.ref, rule) for rule in instance.rules)
             for service in instance.services:
-                yield from service.rules
+                yield from ((instance.ref, rule) for rule in service.rules)

@@ -19,10 +19,12 @@ from django.utils.translation import ngettext
 from gateway.holders import KINDS, Holder, describe
 from gateway.models import AiService, Consumer, Credential, Rule, Service
 from gateway.plugins.renaming import renamed, without
+from gateway.policing import ways
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, StaleEdit
 from secrets_app.models import Key, KeyVersion, Reference, deed
 from secrets_app.models.binding import refusal, repoint
+from secrets_app.models.policy import not_in_team, outside
 from secrets_app.models.version import taken
 from secrets_app.scope import Scope
 
@@ -100,6 +102,8 @@ def plan(source: Key, target: Key, *, by: Actor) -> Plan:
     references = list(Reference.objects.filter(key=source).order_by("holder_kind", "pk"))
     if why := refusal(target, inbound=any(reference.inbound for reference in references)):
         raise Invalid({"key": [why]})
+    if not by.may("key.set_policy", target) and not target.policy.closed and not target.policy.lets_bind(by.teams):
+        raise not_in_team(target.audit_name)
     if source.reference_count > HOLDERS_A_MOVE:
         text = _("A move takes at most %(most)d holders; this key has %(count)d. Change some of them at their own pages first.")
         raise Conflict(text % {"most": HOLDERS_A_MOVE, "count": source.reference_count})
@@ -138,18 +142,29 @@ def _steps(source: Key, target: Key, references: list[Reference], by: Actor) -> 
     ids = {reference.holder_id for reference in references}
     for reference in Reference.objects.filter(key=target, holder_id__in=ids):
         there[reference.holder_kind, reference.holder_id].append(reference)
-    rules = _rules(references)
+    rules, astray = _rules(references), _astray(source, target, references)
     for (kind, pk), places in _by_holder(references).items():
         step = Step(kind, pk, places[0].name, tuple(places))
         step = replace(step, merges=bool(there[kind, pk]) and kind in _ONCE_A_HOLDER)
         if not by.may(KINDS[kind].edit, Scope(source.region_id, places[0].instance_id)):
             yield replace(step, refused=now("Your roles do not let you change it."))
+        elif (kind, pk) in astray:
+            yield replace(step, refused=astray[kind, pk])
         elif kind == Rule.audit_kind:
             yield _of_rule(step, rules[pk], source, target, by)
         elif kind == Consumer.audit_kind:
             yield replace(step, refused=_refusal_of_consumer(step, source, target))
         else:
             yield step
+
+
+def _astray(source: Key, target: Key, references: list[Reference]) -> dict[tuple[str, int], str]:
+    """By holder, why the target may not go where the holder sends the source."""
+    return {
+        (way.reference.holder_kind, way.reference.holder_id): outside(target.audit_name, target.policy, way.to).errors["key"][0]
+        for way in ways(source, references)
+        if target.policy.refuses(way.to)
+    }
 
 
 _ONCE_A_HOLDER = (Consumer.audit_kind, AiService.audit_kind)  # several keys in a list; each is enough once

@@ -71,6 +71,10 @@ def secret_name(key_id: UUID, prefix: str) -> str:
     return f"{key_id}/{prefix}"
 
 
+# In place of a secret that a cluster may not have, though others of its instance have it; always empty.
+WITHHELD = "withheld"
+
+
 def callee_name(rule_id: int) -> str:
     """The cluster of the address that a rule calls."""
     return f"plugin/{rule_id}"

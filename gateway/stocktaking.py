@@ -1,24 +1,29 @@
 """Reading a region's inventory out of the database: the one read that compiling needs."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from gateway import models as rows
-from gateway.address import parse_address
-from gateway.inventory import Consumer, Credential, Instance, Inventory, Jwt, Rule, Script, Service, Use, Version
+from gateway.address import Address, parse_address
+from gateway.destinations import of_consumer, of_rule, of_service, strays
+from gateway.inventory import Consumer, Credential, Instance, Inventory, Jwt, Rule, Script, Service, Use, Version, Withheld
 from gateway.methods import JWT
 from gateway.plugins import CATALOGUE
+from gateway.providers import Shape
 from gateway.sources import Source
 from secrets_app.db import reading
 from secrets_app.models import AuditHead, Key, KeyVersion, Reference
+from secrets_app.models.policy import Destination
 
 _LETTING_IN = {name for name, plugin in CATALOGUE.items() if any(secret.inbound for secret in plugin.secret_fields.values())}
+_NOWHERE = Destination("")  # of a rule that came since
 _PIECEMEAL = 500  # more changed consumers than these are read with all the others
 
 
@@ -47,7 +52,8 @@ def with_consumers_of_now(stock: Inventory) -> Inventory:
         found, next_change = _read_consumers(stock.region_id, None, now)
         sources = _sources(stock.region_id)
         inbound = Reference.objects.filter(key__region_id=stock.region_id, holder_kind=rows.Rule.audit_kind, inbound=True)
-        uses, next_end = _uses(inbound, KeyVersion.accepted(now))
+        at = {rule.id: of_rule(ref) for ref, rule in stock.placed_rules}
+        uses, next_end = _uses(inbound, KeyVersion.accepted(now), lambda rule: at.get(rule, _NOWHERE))
     consumers = tuple(found[consumer.id] for consumer in stock.consumers if consumer.id in found)
     instances = tuple(
         replace(
@@ -106,7 +112,7 @@ def _read_consumers(region_id: UUID, ids: list[int] | None, now: datetime) -> tu
     references = Reference.objects.filter(key__region_id=region_id, holder_kind="consumer")
     if ids is not None:
         consumers, references = consumers.filter(pk__in=ids), references.filter(holder_id__in=ids)
-    uses, next_change = _uses(references, KeyVersion.accepted(now))
+    uses, next_change = _uses(references, KeyVersion.accepted(now), lambda _consumer: of_consumer())
     tokens = {row.consumer_id: row for row in rows.Jwt.objects.filter(consumer__in=consumers)}
     named = consumers.values_list("pk", "name", "method", "sources")
     found = {
@@ -137,9 +143,12 @@ def _sources(region_id: UUID) -> tuple[Source, ...]:
     return tuple(sorted({source for several in lists for source in several}, key=lambda source: (source.kind, source.name)))
 
 
-def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tuple[dict[int, list[Use]], datetime | None]:
-    """By holder. Of each key the given versions, newest first; none of a disabled one."""
-    places = references.order_by("holder_id", "path").values_list("holder_id", "path", "key_id")
+def _uses(
+    references: QuerySet[Reference], versions: QuerySet[KeyVersion], to: Callable[[int], Destination]
+) -> tuple[dict[int, list[Use]], datetime | None]:
+    """By holder. Of each key the given versions, newest first; none of a disabled one, and of one that may not go where the holder sends
+    it: `to` says where that is."""
+    places = references.order_by("holder_id", "path").values_list("holder_id", "path", "key_id", "key__policy")
     counting = versions.filter(key__enabled=True, key__in=references.values("key_id")).order_by("key_id", "-number")
     numbers: dict[UUID, list[Version]] = defaultdict(list)
     ends: list[datetime] = []
@@ -148,8 +157,9 @@ def _uses(references: QuerySet[Reference], versions: QuerySet[KeyVersion]) -> tu
         if stage == KeyVersion.PREVIOUS and until:
             ends.append(until)
     uses: dict[int, list[Use]] = defaultdict(list)
-    for holder_id, path, key_id in places:
-        uses[holder_id].append(Use(path, key_id, tuple(numbers.get(key_id, ()))))
+    for holder_id, path, key_id, policy in places:
+        withheld = bool(policy.refuses(to(holder_id)))
+        uses[holder_id].append(Use(path, key_id, () if withheld else tuple(numbers.get(key_id, ())), withheld))
     return uses, min(ends, default=None)
 
 
@@ -184,8 +194,12 @@ def _read_rules(region_id: UUID, ids: list[int], now: datetime) -> tuple[dict[in
     if not ids:
         return {}, None
     references = Reference.objects.filter(key__region_id=region_id, holder_kind=rows.Rule.audit_kind, holder_id__in=ids)
-    accepted, next_end = _uses(references.filter(inbound=True), KeyVersion.accepted(now))
-    sent, _never = _uses(references.filter(inbound=False), KeyVersion.objects.filter(stage=KeyVersion.CURRENT))
+    table = list(
+        rows.Rule.objects.filter(pk__in=ids).values_list("pk", "plugin__name", "text", "plugin__custom_id", "plugin__instance__ref")
+    )
+    at = {pk: of_rule(ref) for pk, _plugin, _text, _custom, ref in table}
+    accepted, next_end = _uses(references.filter(inbound=True), KeyVersion.accepted(now), at.__getitem__)
+    sent, _never = _uses(references.filter(inbound=False), KeyVersion.objects.filter(stage=KeyVersion.CURRENT), at.__getitem__)
     names = dict(references.values_list("key_id", "key__name"))
     scripts = {
         pk: Script(source, schema, phase, priority)
@@ -194,7 +208,7 @@ def _read_rules(region_id: UUID, ids: list[int], now: datetime) -> tuple[dict[in
         )
     }
     found = {}
-    for pk, plugin, text, custom in rows.Rule.objects.filter(pk__in=ids).values_list("pk", "plugin__name", "text", "plugin__custom_id"):
+    for pk, plugin, text, custom, _ref in table:
         keys = tuple((names[use.key_id] or "", use) for use in (*accepted[pk], *sent[pk]))
         found[pk] = Rule(pk, plugin, text, keys, scripts[custom] if custom else None)
     return found, next_end
@@ -206,12 +220,48 @@ def _instances(region_id: UUID, earlier: Inventory | None, rules: Mapping[tuple[
     kept = {row.pk: known[row.pk] for row in table if earlier and row.pk in known and row.changed_seq <= earlier.seq}
     authorized = kept | _authorized([row.pk for row in table if row.pk not in kept])
     references = Reference.objects.filter(key__region_id=region_id, holder_kind__in=rows.SERVICE_HOLDERS)
-    uses, _never = _uses(references, KeyVersion.objects.filter(stage=KeyVersion.CURRENT))  # outbound: the newest, and no other
+    instances = dict(rows.Instance.objects.filter(region_id=region_id).order_by("ref").values_list("id", "ref"))
+    ends = {row.pk: _End.of(row) for row in table}
+    to = {row.pk: of_service(row.kind, ends[row.pk].origin, ends[row.pk].shape.header, instances[row.instance_id]) for row in table}
+    uses, _never = _uses(references, KeyVersion.objects.filter(stage=KeyVersion.CURRENT), to.__getitem__)  # outbound: only the newest
+    withheld = _withheld(instances, {row.pk: (row.instance_id, ends[row.pk].origin) for row in table}, rules)
     services: dict[UUID, list[Service]] = defaultdict(list)
     for row in table:
-        services[row.instance_id].append(_service(row, uses[row.pk], authorized.get(row.pk, ()), rules.get((row.instance_id, row.pk), ())))
-    instances = rows.Instance.objects.filter(region_id=region_id).order_by("ref").values_list("id", "ref")
-    return tuple(Instance(pk, ref, tuple(services[pk]), tuple(rules.get((pk, None), ()))) for pk, ref in instances)
+        own = rules.get((row.instance_id, row.pk), ())
+        found = _service(row, ends[row.pk], uses[row.pk], authorized.get(row.pk, ()), own, withheld.get(row.pk, ()))
+        services[row.instance_id].append(found)
+    return tuple(Instance(pk, ref, tuple(services[pk]), tuple(rules.get((pk, None), ()))) for pk, ref in instances.items())
+
+
+def _withheld(
+    instances: Mapping[UUID, str], placed: Mapping[int, tuple[UUID, str]], rules: Mapping[tuple[UUID, int | None], list[Rule]]
+) -> dict[int, tuple[Withheld, ...]]:
+    """By service. One query where there are rules with keys; `placed` are the instance and the origin of each service."""
+    keys = {use.key_id for of_place in rules.values() for rule in of_place for _name, use in rule.keys}
+    if not keys:
+        return {}
+    policies = dict(Key.objects.filter(pk__in=keys).values_list("pk", "policy"))
+    found: dict[int, dict[Withheld, None]] = defaultdict(dict)
+    for instance, ref in instances.items():
+        ruled = [(service, rule) for (at, service), of_place in rules.items() if at == instance for rule in of_place]
+        hosts = {service: origin for service, (at, origin) in placed.items() if at == instance} if ruled else {}
+        for stray in strays(ref, hosts, ruled, policies):
+            found[stray.service][Withheld(stray.rule, stray.path, stray.key_id)] = None
+    return {service: tuple(several) for service, several in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a service leads, and how it shows its keys there."""
+
+    address: Address
+    shape: Shape
+    origin: str
+
+    @classmethod
+    def of(cls, row: rows.Service) -> Self:
+        address = parse_address(row.address)
+        return cls(address, row.shape, address.origin)
 
 
 def _authorized(services: list[int]) -> dict[int, tuple[str, ...]]:
@@ -222,8 +272,15 @@ def _authorized(services: list[int]) -> dict[int, tuple[str, ...]]:
     return {service_id: tuple(found) for service_id, found in names.items()}
 
 
-def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...], rules: Sequence[Rule]) -> Service:
-    address, shape = parse_address(row.address), row.shape
+def _service(
+    row: rows.Service,
+    end: _End,
+    keys: list[Use],
+    authorized: tuple[str, ...],
+    rules: Sequence[Rule],
+    withheld: tuple[Withheld, ...],
+) -> Service:
+    address, shape = end.address, end.shape
     return Service(
         id=row.pk,
         kind=row.kind,
@@ -241,4 +298,5 @@ def _service(row: rows.Service, keys: list[Use], authorized: tuple[str, ...], ru
         authorized=authorized,
         authentication_method=row.authentication_method,
         rules=tuple(rules),
+        withheld=withheld,
     )

@@ -87,32 +87,33 @@ ACTIONS: dict[str, Action] = {
     "region.create": _row(_("created region"), publishes=True, facts="title"),
     #
     "key.view": _row(_("opened key"), KEY_MANAGER, OPERATOR, VIEWER),
-    "key.create": _row(_("created key"), KEY_MANAGER, facts="version generated storage trimmed"),
+    "key.create": _row(_("created key"), KEY_MANAGER, facts="version generated storage trimmed policy"),
     "key.edit": _row(_("edited key"), KEY_MANAGER, facts="changed"),
     "key.rotate": _row(_("rotated key"), KEY_MANAGER, publishes=True, facts="version previous overlap_hours holders generated trimmed"),
     "key.roll_back": _row(_("rolled back key"), KEY_MANAGER, publishes=True, facts="version previous overlap_hours holders"),
     "key.disable": _row(_("disabled key"), KEY_MANAGER, publishes=True, facts="holders"),
     "key.enable": _row(_("enabled key"), KEY_MANAGER, publishes=True, facts="holders"),
     "key.delete": _row(_("deleted key"), KEY_MANAGER, facts="versions holders"),
+    "key.set_policy": _row(_("set the policy of key"), KEY_MANAGER, publishes=True, facts="before after teams"),
     "key.bind": _row(_("bound key"), OPERATOR),
     "key.move": _row(_("moved every reference of key"), OPERATOR, publishes=True, facts="to holders merged rules moved"),
     "key.reveal": _break_glass(_("asked to be shown the value of key"), KEY_MANAGER, facts="version reason public_key"),
     #
     "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
-    "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="generation source key enabled trimmed " + _JWT),
+    "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="policy generation source key enabled trimmed " + _JWT),
     "consumer.edit": _row(_("edited consumer"), OPERATOR, publishes=True, facts="changed source " + _JWT),
     "consumer.switch_method": _row(
         _("switched the authentication method of consumer"),
         OPERATOR,
         publishes=True,
-        facts="source released generation key trimmed " + _JWT,
+        facts="policy source released generation key trimmed " + _JWT,
     ),
     "consumer.rotate_jwt": _row(_("rotated the shared secret of consumer"), OPERATOR, publishes=True, facts="version overlap_hours"),
     "consumer.add_credential": _row(
-        _("added a credential to consumer"), OPERATOR, publishes=True, facts="credential generation key trimmed"
+        _("added a credential to consumer"), OPERATOR, publishes=True, facts="policy credential generation key trimmed"
     ),
     "consumer.edit_credential": _row(
-        _("changed a credential of consumer"), OPERATOR, publishes=True, facts="credential generation key released trimmed"
+        _("changed a credential of consumer"), OPERATOR, publishes=True, facts="policy credential generation key released trimmed"
     ),
     "consumer.rotate": _row(
         _("rotated a credential of consumer"), OPERATOR, publishes=True, facts="credential version generated overlap_hours trimmed"
@@ -132,13 +133,16 @@ ACTIONS: dict[str, Action] = {
     #
     "service.view": _row(_("opened service"), KEY_MANAGER, OPERATOR, VIEWER),
     "service.create": _row(
-        _("created service"), OPERATOR, publishes=True, facts="instance supplier address bot_type header apps generation keys trimmed"
+        _("created service"),
+        OPERATOR,
+        publishes=True,
+        facts="policy instance supplier address bot_type header apps generation keys trimmed",
     ),
     "service.edit": _row(
         _("edited service"),
         OPERATOR,
         publishes=True,
-        facts="instance changed supplier address bot_type header apps generation keys released trimmed",
+        facts="policy instance changed supplier address bot_type header apps generation keys released trimmed",
     ),
     "service.delete": _row(_("deleted service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
     "service.require_authentication": _row(
@@ -152,13 +156,15 @@ ACTIONS: dict[str, Action] = {
     "mcp.create": _row(
         _("created MCP service"), OPERATOR, publishes=True, facts="instance address transport path message_path consumer_authentication"
     ),
-    "mcp.edit": _row(_("edited MCP service"), OPERATOR, publishes=True, facts="instance changed address transport path message_path"),
+    "mcp.edit": _row(
+        _("edited MCP service"), OPERATOR, publishes=True, facts="policy instance changed address transport path message_path"
+    ),
     "mcp.delete": _row(_("deleted MCP service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
     "mcp.configure_backend_auth": _row(
         _("configured the backend authentication of MCP service"),
         OPERATOR,
         publishes=True,
-        facts="instance header prefix generation key released trimmed",
+        facts="policy instance header prefix generation key released trimmed",
     ),
     "mcp.remove_backend_auth": _row(
         _("turned off the backend authentication of MCP service"), OPERATOR, publishes=True, facts="instance released"
@@ -173,7 +179,9 @@ ACTIONS: dict[str, Action] = {
     "plugin.view": _row(_("opened plug-in"), KEY_MANAGER, OPERATOR, VIEWER),
     "plugin.install": _row(_("installed plug-in"), OPERATOR, publishes=True, facts="instance"),
     "plugin.uninstall": _row(_("uninstalled plug-in"), OPERATOR, publishes=True, facts="instance rules released"),
-    "rule.write": _row(_("wrote the rule of"), OPERATOR, publishes=True, facts="instance plugin service revision enabled keys released"),
+    "rule.write": _row(
+        _("wrote the rule of"), OPERATOR, publishes=True, facts="policy instance plugin service revision enabled keys released"
+    ),
     "rule.restore": _row(
         _("restored the rule of"), OPERATOR, publishes=True, facts="instance plugin service revision restored enabled keys released"
     ),
@@ -181,7 +189,7 @@ ACTIONS: dict[str, Action] = {
     "rule.disable": _row(_("disabled the rule of"), OPERATOR, publishes=True, facts="instance plugin service"),
     "rule.delete": _row(_("deleted the rule of"), OPERATOR, publishes=True, facts="instance plugin service released"),
     "custom_plugin.create": _row(_("created custom plug-in"), OPERATOR, publishes=True, facts="version phase priority"),
-    "custom_plugin.edit": _row(_("edited custom plug-in"), OPERATOR, publishes=True, facts="changed version phase priority"),
+    "custom_plugin.edit": _row(_("edited custom plug-in"), OPERATOR, publishes=True, facts="policy changed version phase priority"),
     "custom_plugin.delete": _row(_("deleted custom plug-in"), OPERATOR, publishes=True, facts="version"),
     #
     "user.view": _row(_("opened person")),

@@ -28,6 +28,7 @@ from gateway.models import (
 from secrets_app import setup
 from secrets_app.actor import Actor, Held
 from secrets_app.models import Deployment, Key, Region, RoleGrant, Team, User
+from secrets_app.models.policy import OPEN
 from secrets_app.plaintext import Plaintext
 from secrets_app.scope import EVERYWHERE, Scope
 
@@ -108,7 +109,8 @@ def value(text: str = "") -> Plaintext:
 
 
 def key(region: Region, name: str = "", text: str = "", **fields: Any) -> Key:
-    return Key.create(region, name or f"key_{next(_number)}", value(text), by=SETUP, **fields)
+    """Open to any destination, unless a policy is given."""
+    return Key.create(region, name or f"key_{next(_number)}", value(text), by=SETUP, **{"policy": OPEN, **fields})
 
 
 def instance(region: Region, name: str = "", **fields: Any) -> Instance:

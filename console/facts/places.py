@@ -25,6 +25,7 @@ NOT_SERVED: dict[str, Promise] = {
     "unreadable": _("The stored value cannot be opened"),
     "duplicate": _("Another caller presents the same value"),
     "charset": _("The value cannot travel in a header"),
+    "policy": _("The key's policy does not let it go there"),
     "text": _("The rule's text does not pass any more"),
 }
 

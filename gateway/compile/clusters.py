@@ -27,7 +27,7 @@ from gateway.address import is_ip
 from gateway.compile.announced import announcing_filter
 from gateway.compile.wire import authority, over_ads, packed, seconds
 from gateway.inventory import Service, Use
-from gateway.names import SYSTEM_CA, UPSTREAM_OPTIONS, cluster_name, secret_name
+from gateway.names import SYSTEM_CA, UPSTREAM_OPTIONS, WITHHELD, cluster_name, secret_name
 
 _OWN_HOST = 'function envoy_on_request(handle) handle:headers():replace(":authority", "%s") end'
 _AT_ONCE = 4096  # a stream of a model may last minutes, and over HTTP/1.1 each holds a connection
@@ -58,9 +58,14 @@ def keys_cluster(name: str, address: ServiceAddress) -> Cluster:
 
 
 def _cluster(service: Service, use: Use | None) -> Cluster:
-    filters = [_injector(secret_name(use.key_id, service.prefix), service.header)] if use else []
+    filters = [_injector(_secret(use, service.prefix), service.header)] if use else []
     filters += [announcing_filter(service)] if service.message_path else []
     return _back_end(cluster_name(service, use), service, filters, named=True)
+
+
+def _secret(use: Use, prefix: str) -> str:
+    """Another service may be shown the same key in the same form: one that may not must not find it under its name."""
+    return WITHHELD if use.withheld else secret_name(use.key_id, prefix)
 
 
 def _back_end(name: str, place: Service | ServiceAddress, filters: list[HttpFilter], *, named: bool) -> Cluster:

@@ -90,7 +90,7 @@ def _accepted(use: Use, name: str, values: Mapping[UUID, Value], owners: dict[by
 def _refused(use: Use, name: str, values: Mapping[UUID, Value], owners: Mapping[bytes, str]) -> str:
     """Why not every version of this credential is in the list: one reason, the first to be mended. Asked after _accepted."""
     if not use.versions:
-        return "disabled"
+        return "policy" if use.withheld else "disabled"
     if any(version.id not in values for version in use.versions):
         return "unreadable"
     keys = [values[version.id].expose() for version in use.versions]

@@ -157,7 +157,7 @@ class _Filler:
         for use in uses:
             wanted = use.versions[:1] if newest_only else use.versions
             if not wanted:
-                self._problem(use, path, "disabled")
+                self._problem(use, path, "policy" if use.withheld else "disabled")
             elif any(version.id not in self._values for version in wanted):
                 self._problem(use, path, "unreadable")
             else:

@@ -3,7 +3,7 @@
 A rule that lacks a value which it would send, or whose text no longer passes, closes the routes that it is for, and no others.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any as Message
 from uuid import UUID
@@ -23,11 +23,12 @@ from gateway.compile.values import Value
 from gateway.compile.wire import always, packed
 from gateway.inventory import Instance, Rule, Service
 from gateway.names import ENTRY_PLUGINS, FIRST_PLUGINS, LAST_PLUGINS, RATE_LIMIT, loop_mark, route_name
-from gateway.plugins import CATALOGUE, custom
+from gateway.plugins import CATALOGUE
 from gateway.plugins.base import INSTANCE, SERVICE, Config, Native, Official
 from gateway.plugins.document import Document, Placed
 from gateway.plugins.examine import examine
 from gateway.plugins.identity import only_authorizes
+from gateway.plugins.installed import plugin_of
 from gateway.plugins.paths import LONGEST, written
 from gateway.sources import Source
 
@@ -71,13 +72,13 @@ def plugins(instance: Instance, values: Mapping[UUID, Value], memo: Memo) -> Plu
     made = {rule.id: _made(rule, level, above, mark, values, memo) for rule, level, above in _rules(instance)}
     effective = list(_effective(instance, made)) if made else []
     # Nobody asks for what no route uses, and what nobody asks for is never acknowledged.
-    used = {id(rule): rule.filled for _service, rules in effective for rule in rules if rule.filled.works}.values()
+    used = {id(rule): rule.filled for service, rules in effective for rule in _working(service, rules)}.values()
     return Plugins(
         fittings={service.id: _fitting(service, rules) for service, rules in effective},
         rate_limit=_rate_limit(effective),
         clusters=tuple(cluster for one in used for cluster in one.clusters),
         secrets=tuple(secret for one in used for secret in one.secrets),
-        problems=tuple(dict.fromkeys(problem for rule in made.values() for problem in rule.filled.problems)),
+        problems=tuple(dict.fromkeys([*_withheld(instance), *(problem for rule in made.values() for problem in rule.filled.problems)])),
     )
 
 
@@ -86,6 +87,7 @@ class _Made:
     """A rule by itself, whatever services it is for. What it came to depends on nothing but its key."""
 
     key: Hashable
+    id: int
     plugin: Official
     config: Config | None  # None: the text does not pass
     native: Native
@@ -109,19 +111,13 @@ def _made(rule: Rule, level: str, above: Rule | None, mark: str, values: Mapping
 
 
 def _map(key: Hashable, rule: Rule, level: str, above: Rule | None, mark: str, values: Mapping[UUID, Value]) -> _Made:
-    plugin = _official(rule)
+    plugin = plugin_of(rule)
     config, higher = _config(plugin, rule, level), _config(plugin, above, INSTANCE) if above else None
     if config is None or (above and higher is None):
-        return _Made(key, plugin, config, Native(), Filled(works=False, problems=tuple(_unfit(plugin, rule, level))))
+        return _Made(key, rule.id, plugin, config, Native(), Filled(works=False, problems=tuple(_unfit(plugin, rule, level))))
     native = plugin.native(config, level, higher)
     origin = above if above and only_authorizes(config) else rule
-    return _Made(key, plugin, config, native, filled(native, origin, mark, values))
-
-
-def _official(rule: Rule) -> Official:
-    if (own := rule.script) is None:
-        return CATALOGUE[rule.plugin]
-    return custom.official(rule.plugin, "", own.schema, own.phase, own.priority, 0, own.source)
+    return _Made(key, rule.id, plugin, config, native, filled(native, origin, mark, values))
 
 
 def _config(plugin: Official, rule: Rule, level: str) -> Config | None:
@@ -159,8 +155,18 @@ def _effective(instance: Instance, made: Mapping[int, _Made]) -> Iterator[tuple[
             yield service, sorted(rules.values(), key=lambda rule: rule.plugin.order)
 
 
+def _working(service: Service, rules: Iterable[_Made]) -> list[_Made]:
+    withheld = {one.rule for one in service.withheld}
+    return [rule for rule in rules if rule.filled.works and rule.id not in withheld]
+
+
+def _withheld(instance: Instance) -> Iterator[Problem]:
+    for service in instance.services:
+        yield from (Problem("plugin", one.rule, one.path, one.key_id, "policy") for one in service.withheld)
+
+
 def _fitting(service: Service, rules: list[_Made]) -> Fitting:
-    working = [rule for rule in rules if rule.filled.works]
+    working = _working(service, rules)
     slots = {name: config for rule in working for name, config in rule.filled.slots.items()}
     limits = [limit for rule in working for limit in rule.filled.limits]
     if limits:
@@ -198,7 +204,7 @@ def _rate_limit(effective: list[tuple[Service, list[_Made]]]) -> Any:
     """The buckets. A request takes from those that its route names, and a route without a limit from none."""
     buckets = LocalRateLimit(stat_prefix="rate_limit", filter_enabled=always(), filter_enforced=always())
     for service, rules in effective:
-        limits = [limit for rule in rules if rule.filled.works for limit in rule.filled.limits]
+        limits = [limit for rule in _working(service, rules) for limit in rule.filled.limits]
         for number, (_match, bucket) in enumerate(limits):
             entry = RateLimitDescriptor.Entry(key=route_name(service), value=str(number))
             buckets.descriptors.append(LocalRateLimitDescriptor(entries=[entry], token_bucket=bucket))

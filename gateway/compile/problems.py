@@ -10,4 +10,6 @@ class Problem:
     holder_id: int
     path: str
     key_id: UUID | None  # None where there is no such key
-    reason: str  # "disabled", "unreadable", "duplicate", "charset"; of a rule also "missing" (no such key) and "text" (does not pass)
+    # "disabled", "unreadable", "duplicate", "charset", "policy" (may not go there); of a rule also "missing" (no such key) and "text" (does
+    # not pass)
+    reason: str

@@ -13,15 +13,17 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import GenericSecret, 
 from gateway.compile.problems import Problem
 from gateway.compile.values import Value, header_safe
 from gateway.inventory import Service, Use
-from gateway.names import secret_name
+from gateway.names import WITHHELD, secret_name
 
 
 def secrets(services: tuple[Service, ...], values: Mapping[UUID, Value]) -> Iterator[Secret]:
     """One per key and prefix that these services send, the newest version of each."""
-    forms = {(use.key_id, service.prefix): use for service in services for use in service.keys}
+    forms = {(use.key_id, service.prefix): use for service in services for use in service.keys if not use.withheld}
     for (key_id, prefix), use in forms.items():
         value = b"" if problem_of(use, values) else prefix.encode() + values[use.versions[0].id].expose()
         yield generic_secret(secret_name(key_id, prefix), value)
+    if any(use.withheld for service in services for use in service.keys):
+        yield generic_secret(WITHHELD, b"")
 
 
 def generic_secret(name: str, value: bytes) -> Secret:
@@ -31,7 +33,7 @@ def generic_secret(name: str, value: bytes) -> Secret:
 def problem_of(use: Use, values: Mapping[UUID, Value]) -> str:
     """Why the newest version cannot be sent, or nothing. An older one is no substitute: it was replaced for a reason."""
     if not use.versions:
-        return "disabled"
+        return "policy" if use.withheld else "disabled"
     value = values.get(use.versions[0].id)
     if value is None:
         return "unreadable"

@@ -203,5 +203,5 @@ def _shared(value: Value | None) -> str:
 
 def _refused(use: Use, values: Mapping[UUID, Value]) -> str:
     if not use.versions:
-        return "disabled"
+        return "policy" if use.withheld else "disabled"
     return "" if all(_shared(values.get(version.id)) for version in use.versions) else "unreadable"

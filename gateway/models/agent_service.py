@@ -13,6 +13,7 @@ from gateway.models.ai_service import SERVICE_RIGHTS, check_service_name
 from gateway.models.credential import CUSTOM, REFERENCE
 from gateway.models.instance import Instance
 from gateway.models.reach import check_address, leads_here
+from gateway.models.reaching import check_reached
 from gateway.models.service import AGENT, KEYS_A_SERVICE, NewKeys, Service, told_keys
 from gateway.providers import Shape
 from secrets_app.actor import Actor
@@ -79,9 +80,11 @@ class AgentService(Service):
             service._set(**_columns(agent, parsed))
             service.save(force_insert=True)
             service._bind_all(keys, by)
+            check_reached(instance, service.pk)
             entry.target = service
             entry.stamp(service)
             entry.facts = {"instance": instance.ref, **service._told(), **service._told_keys(keys)}
+            service._tell_policies(entry)
         return service
 
     def edit(self, agent: NewAgent, *, lock_version: int, by: Actor, keys: NewKeys | None = None) -> None:
@@ -94,15 +97,17 @@ class AgentService(Service):
                 by.require("key.bind", self)  # another address: the keys go to somebody else
             if keys is None and AGENTS[agent.kind].apps != self.agent.apps:
                 raise Invalid({"supplier": [str(_("Another kind of agent has keys of its own. Enter or choose them again."))]})
-            columns = _columns(agent, parsed)
+            columns, was = _columns(agent, parsed), self.destination
             changed = self._set(**columns)
             facts: dict[str, Any] = {"instance": self.instance.ref, **self._told()}
             if keys is not None:
                 facts |= {**self._told_keys(keys), "released": self._replace(keys, by)}
                 changed.append("API keys")
             self._save(*columns, "generation")
+            self._led_elsewhere(was, by, header="header")
             entry.stamp(self)
             entry.facts = facts | {"changed": changed}
+            self._tell_policies(entry)
 
     # Below the verbs
 

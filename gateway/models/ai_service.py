@@ -10,6 +10,7 @@ from gateway.models.base import check_name
 from gateway.models.credential import REFERENCE
 from gateway.models.instance import Instance
 from gateway.models.reach import check_address, leads_here
+from gateway.models.reaching import check_reached
 from gateway.models.service import AI, KEYS_A_SERVICE, MCP, NewKeys, Rights, Service, told_keys
 from gateway.providers import SUPPLIERS, Shape, Supplier
 from secrets_app.actor import Actor
@@ -78,9 +79,11 @@ class AiService(Service):
             )
             service.save(force_insert=True)
             service._bind_all(keys, by)
+            check_reached(instance, service.pk)
             entry.target = service
             entry.stamp(service)
             entry.facts = {"instance": instance.ref, "supplier": supplier, "address": str(parsed), **told_keys(keys)}
+            service._tell_policies(entry)
         return service
 
     def edit(
@@ -102,6 +105,7 @@ class AiService(Service):
                 by.require("key.bind", self)  # another address: the keys go to somebody else
             if keys is None and SUPPLIERS[supplier].one_key and self.references.count() > 1:
                 raise Invalid({"supplier": [str(_("This supplier takes exactly one API key; this service has several."))]})
+            was = self.destination
             changed = self._set(supplier=supplier, protocol=protocol, address=str(parsed))
             facts: dict[str, Any] = {"instance": self.instance.ref, "supplier": supplier, "address": str(parsed)}
             if keys is not None:
@@ -111,8 +115,10 @@ class AiService(Service):
                 changed.append("API keys")
                 facts |= {**told_keys(keys), "released": released}
             self._save("supplier", "protocol", "address", "generation")
+            self._led_elsewhere(was, by, header="supplier")
             entry.stamp(self)
             entry.facts = facts | {"changed": changed}
+            self._tell_policies(entry)
 
     # Below the verbs
 

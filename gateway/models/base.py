@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app.db import locked
 from secrets_app.errors import Invalid, NotFound, StaleEdit
+from secrets_app.models import Key
+from secrets_app.models.audit import Draft
 from secrets_app.plaintext import Plaintext
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
@@ -26,6 +28,7 @@ class Noun(models.Model):
         abstract = True
 
     audit_kind: str
+    _widened: tuple[Key, ...] = ()
 
     def _lock(self, lock_version: int | None = None) -> None:
         """Read this row anew and hold it until the deed ends. Raises NotFound when it is gone, StaleEdit when it changed meanwhile."""
@@ -40,6 +43,17 @@ class Noun(models.Model):
     def _as_edited(self) -> dict[str, Any]:
         """What an editor with a stale form is shown: the fields as they are now."""
         return {}
+
+    def _note(self, key: Key) -> None:
+        """Whether this deed let the key go further than it could, its entry will tell."""
+        if key.widened:
+            self._widened = (*self._widened, key)
+
+    def _tell_policies(self, entry: Draft) -> None:
+        if self._widened:
+            entry.stamp(*self._widened)
+            entry.facts |= {"policy": [f"{key}: {key.policy}" for key in self._widened]}
+            self._widened = ()
 
     def _save(self, *columns: str) -> None:
         type(self)._default_manager.filter(pk=self.pk).update(lock_version=F("lock_version") + 1)

@@ -138,6 +138,7 @@ class Consumer(Noun):
             entry.target = consumer
             entry.stamp(consumer)
             entry.facts = {"source": in_words(sources), "enabled": enabled, **told(credential)}
+            consumer._tell_policies(entry)
         return consumer
 
     def edit(self, *, description: str, sources: Sequence[Source] = (), jwt: NewJwt | None = None, lock_version: int, by: Actor) -> None:
@@ -174,6 +175,7 @@ class Consumer(Noun):
             self._save("method", "sources")
             entry.stamp(self)
             entry.facts = {"source": self.sources_text, "released": released, **told(to)}
+            self._tell_policies(entry)
 
     def rotate_jwt(self, value: Plaintext, overlap_hours: int = 0, *, by: Actor, once: UUID | None = None) -> KeyVersion:
         """A new shared secret, as shared_keys() makes it. Tokens signed with the previous one stay valid for the overlap."""
@@ -200,6 +202,7 @@ class Consumer(Noun):
             self._save()
             entry.stamp(self)
             entry.facts = {"credential": added.path, **told(credential)}
+            self._tell_policies(entry)
         return added
 
     def edit_credential(self, number: int, credential: NewCredential, *, lock_version: int, by: Actor) -> None:
@@ -214,6 +217,7 @@ class Consumer(Noun):
             self._save()
             entry.stamp(self)
             entry.facts |= {"released": released, **told(credential)}
+            self._tell_policies(entry)
 
     def remove_credential(self, number: int, *, by: Actor) -> None:
         """Whoever presents it is refused at once. Raises Conflict for the only one."""

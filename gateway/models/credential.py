@@ -5,6 +5,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from gateway.destinations import of_consumer
 from gateway.models.base import check_custom, refuse
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid, NotFound
@@ -78,13 +79,14 @@ class Credential(models.Model):
                 raise Invalid({"key": [str(_("This consumer refers to this key already. Choose another."))]})
         elif new.generation in (SYSTEM, CUSTOM) and new.value is not None:
             refuse(check_custom(new.value, "value"))
-            key = Key._new_inline(region, new.value, by)
+            key = Key._new_inline(region, new.value, by, to=of_consumer())
         else:
             raise Invalid({"generation": [str(_("Choose one of the generation methods listed."))]})
         try:
-            key._bind(self.consumer.audit_kind, self.consumer_id, self.path, inbound=True)
+            key._bind(self.consumer.audit_kind, self.consumer_id, self.path, to=of_consumer(), by=by, inbound=True)
         except Invalid as refused:
             raise Invalid({"key" if new.generation == REFERENCE else "value": refused.errors["key"]}) from None
+        self.consumer._note(key)
 
     def _release(self) -> str:
         """The name of the key that it referred to, which lives on; nothing for a value of its own, which is erased."""

@@ -7,13 +7,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gateway.models.base import Noun, check_description, check_name, refuse, searched
+from gateway.models.reaching import Reach
 from gateway.plugins import CATALOGUE
 from gateway.plugins.base import PHASES, Official
 from gateway.plugins.custom import official, problem_with_schema
 from gateway.plugins.examine import examine
+from gateway.plugins.installed import script_name
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
-from secrets_app.models import Planned, Reference, Region, deed
+from secrets_app.models import Key, Planned, Reference, Region, deed
+from secrets_app.models.policy import OutsidePolicy
 from secrets_app.refs import looks_like_reference
 from secrets_app.scope import Scope
 
@@ -140,8 +143,11 @@ class CustomPlugin(Noun):
                 self._check_rules()
             self.number += 1
             self._save(*columns, "number")
+            if "source" in changed:
+                self._admit(by)
             entry.stamp(self)
             entry.facts = {"changed": changed, "version": self.number, "phase": phase, "priority": priority}
+            self._tell_policies(entry)
 
     def delete(self, *, by: Actor) -> None:  # type: ignore[override]
         """Raises Conflict while it is installed somewhere."""
@@ -153,6 +159,19 @@ class CustomPlugin(Noun):
             type(self).objects.filter(pk=self.pk).delete()
 
     # Below the verbs
+
+    def _admit(self, by: Actor) -> None:
+        """Another script: may the keys that it is shown go there, its own rules' and those of others beside it? Raises Invalid."""
+        script = script_name(self.name, self.source)
+        for installed in self.installed.select_related("instance__region").order_by("instance__pk"):
+            to = {stray.key_id: stray.to for stray in Reach(installed.instance).strays if stray.to.host == script}
+            for key in Key.objects.filter(pk__in=to).order_by("pk"):
+                key._lock()
+                try:
+                    key._admit([to[key.pk]], by)
+                except OutsidePolicy as refused:
+                    raise Invalid({"source": refused.errors["key"]}) from None
+                self._note(key)
 
     def _is_shown_keys(self) -> bool:
         rules = self.installed.values("rules")

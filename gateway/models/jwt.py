@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from gateway.address import is_ip, parse_address
+from gateway.destinations import of_consumer
 from gateway.jwks import HoldsSecret, NotUsable, public_keys
 from gateway.methods import ASYMMETRIC, JWT, REMOTE, SYMMETRIC
 from gateway.names import JWKS_PATH
@@ -114,7 +115,9 @@ class Jwt(models.Model):
             consumer._release()
         elif not (before and before.key_type == SYMMETRIC):
             assert new.secret is not None
-            Key._new_inline(consumer.region, new.secret, by)._bind(consumer.audit_kind, consumer.pk, JWKS_PATH, inbound=True)
+            to = of_consumer()
+            key = Key._new_inline(consumer.region, new.secret, by, to=to)
+            key._bind(consumer.audit_kind, consumer.pk, JWKS_PATH, to=to, by=by, inbound=True)
         jwks, url = _keys(new, ours=False)
         row = cls(
             pk=before.pk if before else None,

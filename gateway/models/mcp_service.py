@@ -11,6 +11,7 @@ from gateway.models.base import RESERVED_NAMES, check_custom
 from gateway.models.credential import CUSTOM, REFERENCE, NewCredential
 from gateway.models.instance import Instance
 from gateway.models.reach import check_address, leads_here
+from gateway.models.reaching import check_reached
 from gateway.models.service import MCP, Rights, Service, ServiceQuerySet
 from gateway.providers import Shape
 from secrets_app.actor import Actor
@@ -91,6 +92,7 @@ class McpService(Service):
             service = cls(kind=MCP, instance=instance, name=name, created_by=by.name, consumer_authentication=consumer_authentication)
             service._set(**_columns(parsed, transport, path, message_path))
             service.save(force_insert=True)
+            check_reached(instance, service.pk)
             entry.target = service
             entry.stamp(service)
             entry.facts = {"instance": instance.ref, **service._told(), "consumer_authentication": consumer_authentication}
@@ -101,13 +103,15 @@ class McpService(Service):
         with deed(by, "mcp.edit", self) as entry:
             self._lock(lock_version)
             parsed = _check({}, address, ours, transport, path, message_path)
-            columns = _columns(parsed, transport, path, message_path)
+            columns, was = _columns(parsed, transport, path, message_path), self.destination
             changed = self._set(**columns)
             if self.generation == REFERENCE and changed:
                 by.require("key.bind", self)  # the key goes to somebody else
             self._save(*columns)
+            self._led_elsewhere(was, by, header="header")
             entry.stamp(self)
             entry.facts = {"instance": self.instance.ref, **self._told(), "changed": changed}
+            self._tell_policies(entry)
 
     def configure_backend_auth(
         self,
@@ -130,6 +134,7 @@ class McpService(Service):
                 errors |= {"generation": [str(_("Choose one of the generation methods listed."))]}
             if errors:
                 raise Invalid(errors)
+            was = self.destination
             self._set(header=header, prefix=prefix)
             facts: dict[str, Any] = {"instance": self.instance.ref, "header": header, "prefix": prefix.strip()}
             if credential is not None:
@@ -137,8 +142,10 @@ class McpService(Service):
                 self.generation = credential.generation
                 self._bind_backend(credential, by)
             self._save("header", "prefix", "generation")
+            self._led_elsewhere(was, by, header="header")
             entry.stamp(self)
             entry.facts = facts | {"generation": self.generation}
+            self._tell_policies(entry)
 
     def remove_backend_auth(self, *, by: Actor) -> None:
         """Turn it off: the back end is shown no key, and the reference is released."""

@@ -1,5 +1,6 @@
 """A rule: the configuration of a plug-in for an instance or one of its services, as YAML with placeholders. It is what holds keys."""
 
+from collections import defaultdict
 from datetime import datetime
 from typing import Any, ClassVar, Self
 from uuid import UUID
@@ -10,17 +11,24 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from gateway.address import parse_address
+from gateway.destinations import of_rule
 from gateway.models.base import Noun
 from gateway.models.node import Node
 from gateway.models.plugin import Plugin
+from gateway.models.reaching import Reach
 from gateway.models.service import Service
 from gateway.plugins.base import INSTANCE, SERVICE
 from gateway.plugins.document import Fault, normal
+from gateway.plugins.examine import examine
+from gateway.plugins.installed import script_name
 from gateway.plugins.review import Mention, Review, RuleRefused, review
 from secrets_app.actor import Actor
+from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, NotFound, StaleEdit
-from secrets_app.models import Planned, Reference, deed
+from secrets_app.models import Key, Planned, Reference, deed
 from secrets_app.models.binding import Place, Unusable, refer, refusals
+from secrets_app.models.policy import Destination, OutsidePolicy
 from secrets_app.scope import Scope
 
 REVISIONS_KEPT = 50
@@ -119,8 +127,9 @@ class Rule(Noun):
                 raise StaleEdit(rule._as_edited())
             else:
                 rule._lock(lock_version)
-            entry.facts = rule._write(text, enabled, by)
+            entry.facts = rule._write(text, enabled, by, widens=True)
             entry.stamp(rule)
+            rule._tell_policies(entry)
         return rule
 
     def restore(self, number: int, *, lock_version: int, by: Actor) -> None:
@@ -143,6 +152,7 @@ class Rule(Noun):
         with deed(by, "rule.delete", self) as entry:
             self._lock()
             entry.facts = self._place() | {"released": self._remove()}
+            self._check_others()
 
     # What deeds of the plug-in and of the service call inside their own deed
 
@@ -187,8 +197,8 @@ class Rule(Noun):
             raise Invalid({"text": [str(_("This plug-in has no rules at this level."))]})
         return cls.objects.create(plugin=plugin, service=service, name=_name(plugin, service), number=0, written_by=by.name)
 
-    def _write(self, text: str, enabled: bool | None, by: Actor) -> dict[str, Any]:
-        """The facts."""
+    def _write(self, text: str, enabled: bool | None, by: Actor, *, widens: bool = False) -> dict[str, Any]:
+        """The facts. `widens`: whoever may set the policies of the keys lets them go where this text sends them."""
         text = normal(text)
         seen = type(self).review(self.plugin, self.service, text, by=by)
         if not seen.passes:
@@ -202,6 +212,8 @@ class Rule(Noun):
             self.written_at, self.written_by = timezone.now(), by.name
         self.enabled = self.enabled if enabled is None else enabled
         self._save("text", "number", "written_at", "written_by", "enabled")
+        self._admit(seen.mentions, by, widens=widens)
+        self._check_others()
         keys = sorted({mention.key.audit_name for mention in seen.mentions if mention.key})
         return self._place() | {"revision": self.number, "enabled": self.enabled, "keys": keys, "released": released}
 
@@ -222,6 +234,38 @@ class Rule(Noun):
             by.require("key.bind", self)
         return list(rebound.released)
 
+    def _admit(self, mentions: tuple[Mention, ...], by: Actor, *, widens: bool) -> None:
+        """May the keys of the text go where it sends them, for every service that it is for? What may not is told where it stands."""
+        reach = Reach(self.plugin.instance, also=self.pk)
+        to: dict[UUID, list[Destination]] = defaultdict(lambda: [of_rule(self.plugin.instance.ref)])
+        for stray in reach.strays if any(not mention.inbound for mention in mentions) else ():
+            if stray.rule == self.pk:
+                to[stray.key_id].append(stray.to)
+        named = {mention.key.pk: mention for mention in reversed(mentions) if mention.key}
+        for key in locked(Key.objects.filter(pk__in=named).order_by("pk")):
+            mention = named[key.pk]
+            try:
+                key._admit(to[key.pk], by, widens=widens)
+            except OutsidePolicy as refused:
+                raise RuleRefused((Fault(mention.line, mention.column, mention.path, refused.errors["key"][0]),)) from None
+            self._note(key)
+
+    def _check_others(self) -> None:
+        """What this rule does now, or does no more, may send keys of other rules elsewhere: to its script, to a host that it asks, or,
+        where the instance's rule takes its place, to its service. Raises Invalid."""
+        reach = Reach(self.plugin.instance)
+        mine = self._takers()
+        for stray in reach.strays:
+            if stray.rule != self.pk and (stray.service == self.service_id or stray.to.host in mine):
+                raise Invalid({"text": [reach.refusal(stray)]})
+
+    def _takers(self) -> set[str]:
+        custom = self.plugin.custom
+        script = {script_name(self.plugin.name, custom.source)} if custom else set()
+        document, faults = examine(self.plugin.official, self.text, self.level)
+        called = () if faults else self.plugin.official.destinations(document.tree)
+        return script | {parse_address(address).origin for _path, address in called}
+
     @property
     def _realm(self) -> str:
         """Each rule looks its callers up in a list of its own."""
@@ -232,10 +276,14 @@ class Rule(Noun):
             self._lock()
             if self.enabled == enabled:
                 raise Conflict(_("This rule is enabled already.") if enabled else _("This rule is disabled already."))
-            if enabled and not (seen := type(self).review(self.plugin, self.service, self.text, by=by)).passes:
+            seen = type(self).review(self.plugin, self.service, self.text, by=by)
+            if enabled and not seen.passes:
                 raise RuleRefused(seen.faults)
             self.enabled = enabled
             self._save("enabled")
+            if enabled:
+                self._admit(seen.mentions, by, widens=False)
+            self._check_others()
             entry.stamp(self)
             entry.facts = self._place()
 

@@ -15,16 +15,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gateway.address import parse_address
+from gateway.destinations import of_service
 from gateway.methods import API_KEY, JWT
 from gateway.models.base import Noun, check_custom, refuse, searched
 from gateway.models.consumer import Consumer, ConsumerQuerySet
 from gateway.models.credential import CUSTOM, REFERENCE, find_key_to_bind
 from gateway.models.instance import Instance
+from gateway.models.reaching import check_reached
 from gateway.names import ENTRANCES
 from gateway.providers import Shape
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Key, Reference, deed
+from secrets_app.models.policy import Destination
 from secrets_app.plaintext import Plaintext
 from secrets_app.scope import Scope
 
@@ -158,6 +161,11 @@ class Service(Noun):
         return f"{ENTRANCES[self.kind]}{self.name}"
 
     @property
+    def destination(self) -> Destination:
+        """Where its keys go."""
+        return of_service(self.kind, parse_address(self.address).origin, self.shape.header, self.instance.ref)
+
+    @property
     def in_clear(self) -> bool:
         return parse_address(self.address).in_clear
 
@@ -266,12 +274,30 @@ class Service(Noun):
 
     def _bind_one(self, given: str | Plaintext, path: str, field: str, by: Actor) -> None:
         """The key of that name, or a new one that holds the value. What is wrong with it is told at the field."""
-        region = self.instance.region
+        region, to = self.instance.region, self.destination
         try:
-            key = find_key_to_bind(region, given, by) if isinstance(given, str) else Key._new_inline(region, given, by)
-            key._bind(self.audit_kind, self.pk, path, inbound=False)
+            key = find_key_to_bind(region, given, by) if isinstance(given, str) else Key._new_inline(region, given, by, to=to)
+            key._bind(self.audit_kind, self.pk, path, to=to, by=by, inbound=False)
         except Invalid as refused:
             raise Invalid({field: refused.errors["key"]}) from None
+        self._note(key)
+
+    def _led_elsewhere(self, was: Destination, by: Actor, header: str) -> None:
+        """After an edit: may the keys that stayed go where they go now, and those of the instance's rules? Raises Invalid (fields address,
+        or `header` where it is that alone which changed)."""
+        to = self.destination
+        if to == was:
+            return
+        for reference in self.references.order_by("key_id"):
+            key = reference.key
+            key._lock()
+            try:
+                key._admit([to], by)
+            except Invalid as refused:
+                raise Invalid({"address" if to.host != was.host else header: refused.errors["key"]}) from None
+            self._note(key)
+        if to.host != was.host:
+            check_reached(self.instance, self.pk)
 
     def _release(self, keep: Collection[str] = ()) -> list[str]:
         """Unbind every key, except those at the paths to keep; the names of the shared ones, which live on."""

@@ -69,6 +69,17 @@ class Callee:
     headers: tuple[tuple[str, SecretName], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where the value at one place goes. `headers` are names in lower case, "?name" for query parameters, "*" where it could be any;
+    `address` is one that the plugin calls, empty for the back ends of the services that the rule is for."""
+
+    path: Path
+    headers: tuple[str, ...]
+    address: str = ""
+    to_script: bool = False
+
+
 class Here(Enum):
     """What only the compiler knows."""
 
@@ -114,6 +125,11 @@ def nowhere(config: Config) -> list[tuple[Path, str]]:
     return []
 
 
+def nothing_said(config: Config) -> list[Sent]:
+    """For plugins that send no key. Of one that does, this would be no answer: then only keys that may go anywhere can be referred to."""
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Official:
     """One plugin of the catalogue.
@@ -123,6 +139,7 @@ class Official:
     service-level rule that only narrows it (key-auth's `allow`); None where there is none.
     `covers(config, others)`: whether an instance-level rule holds for services without a rule of their own, when others have one.
     `destinations(config)` are addresses that the gateway would call, with their places.
+    `sends(config)` says of every reference that is not inbound where its value goes.
     """
 
     name: str  # "key-auth"
@@ -141,6 +158,7 @@ class Official:
     check: Callable[[Config, str], list[Finding]] = nothing_more
     covers: Callable[[Config, bool], bool] = everywhere
     destinations: Callable[[Config], list[tuple[Path, str]]] = nowhere
+    sends: Callable[[Config], list[Sent]] = nothing_said
 
     @property
     def order(self) -> tuple[int, int, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from gateway.plugins import schema as schemas
-from gateway.plugins.base import Config, Native, Official, Secret, SecretName
+from gateway.plugins.base import Config, Native, Official, Secret, SecretName, Sent
 from gateway.plugins.envoy import injecting, private, script
 from secrets_app.refs import Template
 
@@ -38,6 +38,10 @@ def official(name: str, description: str, schema: str, phase: str, priority: int
     def native(config: Config, level: str, above: Config | None = None) -> Native:
         return _native(name, source, config)
 
+    def sends(config: Config) -> list[Sent]:
+        """To the script, which may put it anywhere on the request."""
+        return [Sent((field,), ("*",), to_script=True) for field, value in config.items() if isinstance(value, Template)]
+
     return Official(
         name=name,
         title=name,
@@ -49,6 +53,7 @@ def official(name: str, description: str, schema: str, phase: str, priority: int
         schema={"additionalProperties": False, **declared},
         example=_start(declared),
         secret_fields={field: _SENT for field, of in fields.items() if of.get("x-secret")},
+        sends=sends,
         native=native,
     )
 

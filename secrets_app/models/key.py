@@ -1,6 +1,8 @@
 """A Key is the named secret that people manage; its versions hold the sealed values. A nameless Key is inline: it belongs to one holder."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, KeyInUse, NotFound, StaleEdit
 from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.finding import NAME, KeyQuerySet, search_text_of
+from secrets_app.models.policy import CLOSED, Destination, Policy, PolicyField, admitting, nowhere
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
 from secrets_app.models.reveal import revealed
@@ -35,6 +38,7 @@ class Key(models.Model):
     search_text = models.CharField(max_length=600, blank=True)  # name and description, case folded: what a search looks through
     master_key = models.ForeignKey(MasterKey, on_delete=models.PROTECT)
     enabled = models.BooleanField(default=True)
+    policy = PolicyField(blank=True, default=nowhere)  # where it may go
     version = models.PositiveIntegerField(default=0)  # number of the current version
     reference_count = models.PositiveIntegerField(default=0)  # distinct holders; changed only by _bind and _unbind
     lock_version = models.PositiveIntegerField(default=1)
@@ -61,6 +65,7 @@ class Key(models.Model):
         ]
 
     audit_kind = "key"
+    widened = False  # by the deed under way: its entry tells, see _admit
 
     def __str__(self) -> str:
         return self.name or "inline key"
@@ -112,14 +117,19 @@ class Key(models.Model):
         once: UUID | None = None,
         generated: bool = False,
         trimmed: bool = False,
+        policy: Policy = CLOSED,
     ) -> "Key":
-        """Raises Invalid for a wrong or taken name, CannotSeal without the public half of the keyring."""
+        """Raises Invalid for a wrong or taken name, CannotSeal without the public half of the keyring, NotAllowed without key.set_policy
+        for a policy."""
         with deed(by, "key.create", Planned("key", name, region), once=once) as entry:
+            if policy != CLOSED:
+                by.require("key.set_policy", region)
             _check_new_key(region, name, description)
-            key = cls._new(region, value, by, name=name, description=description, master_key=master_key)
+            key = cls._new(region, value, by, name=name, description=description, master_key=master_key, policy=policy)
             entry.target = key
             entry.stamp(key)
             entry.facts = {"version": 1, "generated": generated, "trimmed": trimmed, "storage": str(key.master_key)}
+            entry.facts |= {} if policy.closed else {"policy": str(policy)}
         return key
 
     def edit(self, description: str, *, lock_version: int, by: Actor) -> None:
@@ -196,17 +206,30 @@ class Key(models.Model):
     # What deeds of holders call inside their own deed
 
     @classmethod
-    def _new_inline(cls, region: Region, value: Plaintext, by: Actor) -> "Key":
-        return cls._new(region, value, by)
+    def _new_inline(cls, region: Region, value: Plaintext, by: Actor, *, to: Destination) -> "Key":
+        """For the holder that it is entered for, which shows it to that host and to no other."""
+        return cls._new(region, value, by, policy=CLOSED.with_these([replace(to, header="")]))
 
-    def _bind(self, holder_kind: str, holder_id: int, path: str, *, inbound: bool, realm: str = Reference.REGION) -> Reference:
-        """Refer to this key from a place in a holder. Raises Invalid (field "key") when the holder could not use the value.
+    def _bind(
+        self,
+        holder_kind: str,
+        holder_id: int,
+        path: str,
+        *,
+        to: Destination,
+        by: Actor,
+        inbound: bool,
+        realm: str = Reference.REGION,
+    ) -> Reference:
+        """Refer to this key from a place in a holder, from where it goes `to`. Raises Invalid (field "key") when the holder could not use
+        the value, and OutsidePolicy.
 
         `realm` counts where callers present the key: Reference says what it is.
         """
         self._lock()
         if not self.enabled:
             raise unusable(_("This key is disabled. Enable it first, or choose another."))
+        self._admit([to], by)
         realm = realm if inbound else ""
         self._current().check_usable({realm} - {""})
         if inbound and self.references.filter(realm=realm).exclude(holder_kind=holder_kind, holder_id=holder_id).exists():
@@ -227,6 +250,17 @@ class Key(models.Model):
         if self.is_inline and not self.references.exists():
             self._erase()
 
+    def _admit(self, to: Sequence[Destination], by: Actor, *, widens: bool = True) -> None:
+        """It may go there, now or from now on. Raises OutsidePolicy. For a deed that holds the key; where `widened`, it tells so."""
+        policy = admitting(self, to, by, widens=widens)
+        if policy != self.policy:
+            self._set_policy(policy)
+            self.widened = True
+
+    def _set_policy(self, policy: Policy) -> None:
+        self.policy = policy
+        self._save("policy")
+
     def _rotate(self, value: Plaintext, overlap_hours: int, by: Actor) -> KeyVersion:
         return rotated(self, value, overlap_hours, by)
 
@@ -242,6 +276,7 @@ class Key(models.Model):
         name: str | None = None,
         description: str = "",
         master_key: MasterKey | None = None,
+        policy: Policy = CLOSED,
     ) -> "Key":
         key = cls(
             region=region,
@@ -250,6 +285,7 @@ class Key(models.Model):
             description=description,
             search_text=search_text_of(name or "", description),
             master_key=master_key or MasterKey.first(),
+            policy=policy,
             version=1,
             created_by=by.name,
             rotated_by=by.name,

@@ -54,6 +54,7 @@ def fill(instance: Any, services: list[Any]) -> None:
 
     from gateway.models import Authorization, Consumer, Credential
     from secrets_app.models import AuditHead, Key, Reference
+    from secrets_app.models.policy import Destination
     from tests import cast
 
     region = instance.region
@@ -65,7 +66,7 @@ def fill(instance: Any, services: list[Any]) -> None:
             Consumer.objects.bulk_create(consumers)
             Credential.objects.bulk_create(Credential(consumer=consumer, number=0, generation="custom") for consumer in consumers)
             for consumer in consumers:
-                key = Key._new_inline(region, cast.value(f"value-of-{consumer.name}-and-no-other"), cast.SETUP)
+                key = Key._new_inline(region, cast.value(f"value-of-{consumer.name}-and-no-other"), cast.SETUP, to=Destination("consumer"))
                 Key.objects.filter(pk=key.pk).update(reference_count=1)
                 Reference.objects.create(key=key, holder_kind="consumer", holder_id=consumer.pk, path="credentials[0]", inbound=True)
             Authorization.objects.bulk_create(

@@ -198,7 +198,9 @@ ROWS: dict[str, Row] = {
     "service-edit": Row(
         WIRING,
         _service("open-house"),
-        lambda world: {"value_0": "", "lock_version": world.lock(Service, "open-house"), **_SERVICE} | _once(),
+        lambda world: (
+            _SERVICE | {"value_0": "", "address": "https://api.example.com/v2", "lock_version": world.lock(Service, "open-house")} | _once()
+        ),
         "service.edit",
     ),
     "service-delete": Row(WIRING, _service("open-house"), _says(confirm="open-house"), "service.delete"),

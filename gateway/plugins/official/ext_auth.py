@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway.address import parse_address
 from gateway.names import LOOP_HEADER
-from gateway.plugins.base import Callee, Config, Finding, Here, Native, Official, Secret, SecretName
+from gateway.plugins.base import Callee, Config, Finding, Here, Native, Official, Secret, SecretName, Sent
 from gateway.plugins.envoy import removing, typed
 from gateway.plugins.paths import Path
 from secrets_app.refs import Template
@@ -142,6 +142,14 @@ def destinations(config: Config) -> list[tuple[Path, str]]:
     return [(("http_service", "endpoint", "address"), config["http_service"]["endpoint"]["address"])]
 
 
+def sends(config: Config) -> list[Sent]:
+    """With the question alone: no plugin and no back end sees what is added to it."""
+    path: Path = ("http_service", "authorization_request", "headers_to_add")
+    service = config["http_service"]
+    added = service.get("authorization_request", {}).get("headers_to_add", {})
+    return [Sent((*path, name), (name.lower(),), service["endpoint"]["address"]) for name in added]
+
+
 def native(config: Config, level: str, above: Config | None = None) -> Native:
     """Headers that are only taken from the answer are taken off the request first: an answer without one would leave the caller's."""
     service = config["http_service"]
@@ -218,5 +226,6 @@ PLUGIN = Official(
     },
     check=check,
     destinations=destinations,
+    sends=sends,
     native=native,
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins.base import Config, Finding, Native, Official, Secret, SecretName
+from gateway.plugins.base import Config, Finding, Native, Official, Secret, SecretName, Sent
 from gateway.plugins.envoy import injecting, private, script
 from gateway.plugins.paths import Path
 from secrets_app.refs import Template
@@ -123,6 +123,30 @@ def native(config: Config, level: str, above: Config | None = None) -> Native:
     return Native(filters=(*injections, script(_SCRIPT, context, "transformer")))
 
 
+def sends(config: Config) -> list[Sent]:
+    """Under the name that it is given, and under those that the rule gives it afterwards. In what order is not looked at: rather one name
+    too many."""
+    passed_on: dict[tuple[str, str], set[str]] = {}
+    for operation, place, item, _path in _items(config, "reqRules"):
+        if operation in ("rename", "map"):
+            was, becomes = (_name(item[field], place) for field in OPERATIONS[operation])
+            passed_on.setdefault((place, was), set()).add(becomes)
+    return [
+        Sent((*path, OPERATIONS[operation][1]), tuple(sorted(_names(place, _name(item["key"], place), passed_on))))
+        for operation, place, item, path in _items(config, "reqRules")
+        if OPERATIONS[operation][-1] in VALUES
+    ]
+
+
+def _names(place: str, name: str, passed_on: Mapping[tuple[str, str], set[str]]) -> set[str]:
+    found, look = {name}, [name]
+    while look:
+        new = passed_on.get((place, look.pop()), set()) - found
+        found |= new
+        look += new
+    return found if place == "headers" else {f"?{one}" for one in found}
+
+
 def _items(config: Config, side: str) -> Iterator[tuple[str, str, Config, Path]]:
     """Operation, place, what it names, and where it stands."""
     for number, rule in enumerate(config.get(side, ())):
@@ -218,5 +242,6 @@ PLUGIN = Official(
     secret_fields={f"reqRules[*].{place}[*].{name}": _SENT for place in ("headers", "querys") for name in VALUES},
     no_secret={f"respRules[*].headers[*].{name}": _TOLD for name in VALUES},
     check=check,
+    sends=sends,
     native=native,
 )

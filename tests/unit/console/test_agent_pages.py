@@ -287,8 +287,8 @@ def test_an_apps_value_is_kept_where_none_is_entered(east: Instance) -> None:
     agent = cast.agent(east, "studio", apps=["Alpha", "beta"])
     before = {use.path: use.key_id for use in agent.uses}
     assert "Leave an API Key empty to keep the value that is stored." in text(get(services(east, "studio/edit/")))
-    own = {"generation": "custom", "key_0": "", "key_1": ""}
-    post(services(east, "studio/edit/"), studio(**own, address="https://b.example", lock_version=1))
+    own = {"generation": "custom", "key_0": "", "key_1": "", "address": "https://agent.example.com/v2"}
+    post(services(east, "studio/edit/"), studio(**own, lock_version=1))
     assert {use.path: use.key_id for use in made().uses} == before
     answer = post(services(east, "studio/edit/"), studio(**own, app_1="gamma", lock_version=2), status=422)
     assert '<a href="#id_agent_value_1">' in markup(answer)

@@ -155,7 +155,7 @@ def test_values_of_its_own_are_kept_when_left_empty_and_all_replaced_when_not(ea
     )
     assert "2 values are stored. Leave the fields empty to keep them" in text(get(at(service, "edit/")))
     before = [use.key_id for use in service.uses]
-    post(at(service, "edit/"), edited(generation="custom", value_0="", address="https://b.example"))
+    post(at(service, "edit/"), edited(generation="custom", value_0="", address="https://api.example.com/b"))
     assert [use.key_id for use in service.uses] == before
     answer = post(at(service, "edit/"), edited(generation="custom", value_0=CANARY, lock_version=2))
     assert_silent(answer, CANARY)

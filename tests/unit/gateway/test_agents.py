@@ -205,18 +205,18 @@ def test_another_kind_of_agent_needs_its_keys_again(instance: Instance) -> None:
     assert ([use.path for use in service.uses], service.bot_type) == (["apps[a]"], "")
     edit(service, OWN, keys=NewKeys("custom", [cast.value()]))
     assert ([use.path for use in service.uses], service.shape.header) == (["api_keys[0]"], "x-agent-token")
-    edit(service, DIFY)
+    edit(service, DIFY, keys=NewKeys("custom", [cast.value()]))
     assert [use.path for use in service.uses] == ["api_keys[0]"]
 
 
 def test_a_stale_edit_shows_what_is_stored_now(instance: Instance) -> None:
     service = create(instance)
-    edit(service, NewAgent("dify", "https://theirs.example", bot_type="agent"))
+    edit(service, NewAgent("dify", "https://api.dify.ai/theirs", bot_type="agent"))
     with pytest.raises(StaleEdit) as refused:
         service.edit(DIFY, lock_version=1, by=cast.SETUP)
     assert refused.value.current == {
         "supplier": "Dify",
-        "address": "https://theirs.example",
+        "address": "https://api.dify.ai/theirs",
         "bot_type": "Agent",
         "header": "",
         "generation": "custom",

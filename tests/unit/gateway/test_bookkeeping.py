@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from gateway.bookkeeping import examine
 from secrets_app.models import AuditEntry, Key, KeyVersion, Reference, Region
+from secrets_app.models.policy import Destination
 from tests import cast
 
 
@@ -42,7 +43,7 @@ def test_a_wrong_count_is_found_and_mended_in_one_deed(region: Region, capsys: p
 def test_left_overs_are_found_and_mended(region: Region) -> None:
     key = cast.key(region, "shared")
     Reference.objects.create(key=key, holder_kind="consumer", holder_id=424242, path="credentials[0]", inbound=True)
-    inline = Key._new_inline(region, cast.value(), cast.SETUP)
+    inline = Key._new_inline(region, cast.value(), cast.SETUP, to=Destination("consumer"))
     found = examine(region)
     assert sorted(found.lines()) == [
         "consumer 424242 (credentials[0]) refers to a key, but is gone",

@@ -100,7 +100,7 @@ def test_every_supplier_is_kept_with_each_protocol_it_speaks(instance: Instance,
     row = SUPPLIERS[supplier]
     for number, protocol in enumerate(row.protocols):
         service = create(
-            instance, name=f"s{number}", supplier=supplier, protocol=protocol, address=row.address or "https://mine.example.com/v1"
+            instance, name=f"s{number}", supplier=supplier, protocol=protocol, address=row.address or "https://api.example.com/mine.com/v1"
         )
         assert service.shape is row.protocols[protocol]
         assert service.supplier_label == str(row.label)
@@ -242,16 +242,16 @@ def test_a_refused_edit_keeps_the_old_keys(instance: Instance) -> None:
 
 def test_a_stale_edit_shows_what_is_stored_now(instance: Instance) -> None:
     service = create(instance)
-    edit(service, address="https://theirs.example")
+    edit(service, address="https://api.example.com/theirs")
     with pytest.raises(StaleEdit) as refused:
-        service.edit(supplier="custom", protocol="OpenAI/v1", address="https://mine.example", lock_version=1, by=cast.SETUP)
+        service.edit(supplier="custom", protocol="OpenAI/v1", address="https://api.example.com/mine", lock_version=1, by=cast.SETUP)
     assert refused.value.current == {
         "supplier": "OpenAI-compatible",
         "protocol": "OpenAI/v1",
-        "address": "https://theirs.example",
+        "address": "https://api.example.com/theirs",
         "generation": "custom",
     }
-    assert Service.objects.get().address == "https://theirs.example"
+    assert Service.objects.get().address == "https://api.example.com/theirs"
 
 
 def test_who_may_not_bind_keys_may_not_send_bound_ones_elsewhere(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

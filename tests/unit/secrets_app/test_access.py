@@ -13,7 +13,7 @@ EXPECTED = {
     "viewer": READ,
     "auditor": {"overview.view", "audit.view"},
     "key_manager": READ
-    | {"key.create", "key.edit", "key.rotate", "key.roll_back", "key.disable", "key.enable", "key.delete", "key.reveal"},
+    | {"key.create", "key.edit", "key.rotate", "key.roll_back", "key.disable", "key.enable", "key.delete", "key.reveal", "key.set_policy"},
     "operator": READ
     | {"key.bind", "key.move"}
     | {f"consumer.{verb}" for verb in ("create", "edit", "disable", "enable", "delete")}

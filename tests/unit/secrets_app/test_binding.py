@@ -7,6 +7,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from secrets_app.models import Key, Reference, Region
 from secrets_app.models.binding import Place, Rebound, Unusable, refer
+from secrets_app.models.policy import Destination
 from tests import cast
 
 REALM = "plugin 7"
@@ -74,7 +75,7 @@ def test_a_key_that_stays_is_not_looked_at(region: Region) -> None:
 
 
 def test_an_inline_key_ends_with_its_last_reference(region: Region) -> None:
-    inline = Key._new_inline(region, cast.value(), cast.SETUP)
+    inline = Key._new_inline(region, cast.value(), cast.SETUP, to=Destination("consumer"))
     bind(("0", inline), ("1", inline))
     bind(("1", inline))
     assert counts() == {None: 1}

@@ -93,7 +93,7 @@ def test_reading_rules_takes_the_same_queries_however_many_there_are(
         other = cast.instance(instance.region)
         cast.rule(cast.plugin(other), cast.key_auth(cast.key(instance.region)))
         cast.rule(cast.plugin(other, custom.name), f"token: $ref{{{cast.key(instance.region).name}}}\n")
-        with django_assert_num_queries(19):
+        with django_assert_num_queries(20):
             stocktaking.load(instance.region_id)
 
 
