@@ -99,7 +99,13 @@ _NAVIGATION: tuple[tuple[Promise, tuple[_Place, ...]], ...] = (
         ),
     ),
     (_("Observe"), (_Place(_("Audit log"), "scroll-text", "audit-list", "audit.view", in_region=False),)),
-    (_("Organization"), (_Place(_("Settings"), "settings-2", "settings", "settings.view", in_region=False),)),
+    (
+        _("Organization"),
+        (
+            _Place(_("Team"), "users", "user-list", "user.view", in_region=False),
+            _Place(_("Settings"), "settings-2", "settings", "settings.view", in_region=False),
+        ),
+    ),
 )
 
 

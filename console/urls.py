@@ -17,14 +17,17 @@ from console.views import (
     mcp,
     nodes,
     overview,
+    people,
     plugins,
     references,
     regions,
     reveal,
+    roles,
     rules,
     services,
     settings,
     styleguide,
+    teams,
 )
 from console.views.stylesheet import stylesheet
 
@@ -49,6 +52,10 @@ class NodeName(StringConverter):
     regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
+class Username(StringConverter):
+    regex = "[a-zA-Z0-9][a-zA-Z0-9@.+_-]{0,149}"
+
+
 class RulePlace(StringConverter):
     """Whose rule of a plug-in: the instance's, or that of one service, which is named with its sort."""
 
@@ -59,6 +66,7 @@ register_converter(ServiceSource, "source")
 register_converter(McpName, "mcp")
 register_converter(NodeName, "node")
 register_converter(RulePlace, "place")
+register_converter(Username, "person")
 register_converter(RegionName, "region")
 register_converter(KeyName, "key")
 
@@ -163,6 +171,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/confirm/", account.confirm, name="confirm"),
     path("audit/", audit.entries, name="audit-list"),
     path("audit/<int:seq>/", audit.entry, name="audit-detail"),
+    path("team/", people.list_, name="user-list"),
+    path("team/people/<person:username>/", people.detail, name="user-detail"),
+    path("team/people/<person:username>/disable/", people.disable, name="user-disable"),
+    path("team/people/<person:username>/enable/", people.enable, name="user-enable"),
+    path("team/people/<person:username>/delete/", people.delete, name="user-delete"),
+    path("team/people/<person:username>/grant/", roles.grant_user, name="user-grant"),
+    path("team/teams/", teams.list_, name="team-list"),
+    path("team/teams/new/", teams.create, name="team-create"),
+    path("team/teams/<uuid:team>/", teams.detail, name="team-detail"),
+    path("team/teams/<uuid:team>/edit/", teams.edit, name="team-edit"),
+    path("team/teams/<uuid:team>/delete/", teams.delete, name="team-delete"),
+    path("team/teams/<uuid:team>/grant/", roles.grant_team, name="team-grant"),
+    path("team/teams/<uuid:team>/members/new/", teams.add_member, name="team-add-member"),
+    path("team/teams/<uuid:team>/members/<person:username>/remove/", teams.remove_member, name="team-remove-member"),
+    path("team/roles/", roles.list_, name="role-list"),
+    path("team/grants/<int:grant>/revoke/", roles.revoke, name="role-revoke"),
     path("settings/", settings.settings, name="settings"),
     path("settings/reveal/", reveal.edit_policy, name="settings-edit-reveal"),
     path("settings/regions/new/", settings.create_region, name="region-create"),

@@ -208,6 +208,7 @@ ACTIONS: dict[str, Action] = {
     "team.delete": _row(_("deleted team"), facts="roles members"),
     "team.add_member": _row(_("added a person to team"), facts="member roles"),
     "team.remove_member": _row(_("removed a person from team"), facts="member roles"),
+    "role.view": _row(_("opened the roles"), EVERYBODY),
     "role.grant": _row(_("gave a role to"), facts="role scope"),
     "role.revoke": _row(_("took a role from"), facts="role scope"),
     #

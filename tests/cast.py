@@ -56,6 +56,11 @@ def somebody(name: str, *roles: str, at: Scope = EVERYWHERE) -> User:
     return user
 
 
+def everywhere() -> Deployment:
+    """The place of a role held for all regions."""
+    return Deployment.here()
+
+
 def team(name: str, *members: User) -> Team:
     team = Team.create(name, by=SETUP)
     for member in members:

@@ -1,4 +1,4 @@
-"""What the settings page shows of this installation: where values are sealed, who there is and what they may, and which versions run."""
+"""What the settings page shows of this installation: where values are sealed, and which versions run."""
 
 import platform
 import tomllib
@@ -9,14 +9,12 @@ import django
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count
-from django.utils.functional import Promise
 from django.utils.translation import gettext as now
 
 from gateway.models import Node
 from secrets_app import keyring
-from secrets_app.access import ACTIONS, EVERYBODY, ROLES, SYSTEM
 from secrets_app.errors import CannotSeal
-from secrets_app.models import KeyVersion, MasterKey, User
+from secrets_app.models import KeyVersion, MasterKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +38,6 @@ def _sealing(key: MasterKey) -> tuple[bool, str]:
         return keyring.wrapper(key.kms_instance.uri).kek_id == key.kek_id, ""
     except CannotSeal as refused:
         return False, refused.message
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    user: User
-    roles: tuple[Promise, ...]
-
-
-def people() -> list[Person]:
-    """Two queries."""
-    users = User.objects.prefetch_related("role_grants").order_by("username")
-    return [Person(user, _labels({grant.role for grant in user.role_grants.all()})) for user in users]
-
-
-def _labels(held: set[str]) -> tuple[Promise, ...]:
-    return tuple(label for role, (label, _text) in ROLES.items() if role in held)
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """One row of the table: who may. In the order of ROLES."""
-
-    permission: str
-    held: tuple[bool, ...]
-
-
-def rights() -> list[Right]:
-    """What roles differ in: not what everybody may, nor what only the console's own processes do."""
-    return [
-        Right(name, tuple(role in action.roles for role in ROLES))
-        for name, action in ACTIONS.items()
-        if EVERYBODY not in action.roles and action.roles != {SYSTEM}
-    ]
 
 
 def versions() -> list[tuple[str, str]]:

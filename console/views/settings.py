@@ -1,10 +1,9 @@
-"""Regions, where values are sealed, and who there is. People are made with `manage.py create_user`."""
+"""Regions, where values are sealed, and what runs. Who there is stands on the Team page."""
 
 from django.http import HttpResponse
 from django.urls import reverse
 
-from console.commands import change_password, create_user
-from console.facts.installation import people, rights, stores, versions
+from console.facts.installation import stores, versions
 from console.facts.reveal import Policy
 from console.facts.trust import Trust
 from console.forms.base import REPEATED
@@ -12,7 +11,6 @@ from console.forms.settings import CreateRegion
 from console.middleware import allows
 from console.pages import page, see_other
 from console.requests import ConsoleRequest
-from secrets_app.access import ROLES
 from secrets_app.errors import AlreadyDone
 from secrets_app.models import Region
 
@@ -24,12 +22,7 @@ def settings(request: ConsoleRequest) -> HttpResponse:
         "stores": stores(),
         "trust": Trust.here(),
         "reveal": Policy.of_now(),
-        "people": people(),
-        "roles": ROLES.values(),
-        "rights": rights(),
         "versions": versions(),
-        "create_user": create_user(),
-        "change_password": change_password(),
     }
     return page(request, "settings/settings.html", context)
 

@@ -75,6 +75,14 @@ def _rule(place: str = "instance", **more: str) -> Place:
     return _service("key-auth", place=place, **more)
 
 
+def _person(name: str) -> Place:
+    return lambda world: {"username": name}
+
+
+def _team(**more: str) -> Place:
+    return lambda world: {"team": str(world.team.pk)} | more
+
+
 def _says(**fields: str) -> Body:
     return lambda world: fields | _once()
 
@@ -104,6 +112,22 @@ ROWS: dict[str, Row] = {
     "settings": Row(OWNERS),
     "settings-edit-reveal": Row(OWNERS, body=_says(policy="on"), action="settings.edit_reveal"),
     "region-create": Row(OWNERS, body=_says(name="posted", title="Posted"), action="region.create"),
+    "user-list": Row(OWNERS),
+    "user-detail": Row(OWNERS, _person("pat")),
+    "user-disable": Row(OWNERS, _person("pat"), _says(), "user.disable"),
+    "user-enable": Row(OWNERS, _person("dan"), _says(), "user.enable"),
+    "user-delete": Row(OWNERS, _person("pat"), _says(confirm="pat"), "user.delete"),
+    "user-grant": Row(OWNERS, _person("pat"), _says(role="operator", where="everywhere"), "role.grant"),
+    "team-list": Row(OWNERS),
+    "team-create": Row(OWNERS, body=_says(name="Posted", description="posted"), action="team.create"),
+    "team-detail": Row(OWNERS, _team()),
+    "team-edit": Row(OWNERS, _team(), _says(name="Posted", description="posted", lock_version="1"), "team.edit"),
+    "team-delete": Row(OWNERS, _team(), _says(confirm="Platform"), "team.delete"),
+    "team-grant": Row(OWNERS, _team(), _says(role="operator", where="everywhere"), "role.grant"),
+    "team-add-member": Row(OWNERS, _team(), _says(username="dan"), "team.add_member"),
+    "team-remove-member": Row(OWNERS, _team(username="pat"), _says(), "team.remove_member"),
+    "role-list": Row(SIGNED_IN),
+    "role-revoke": Row(OWNERS, lambda world: {"grant": str(world.grant.pk)}, _says(), "role.revoke"),
     "overview": Row(ALL, _region),
     "region-switch": Row(ALL, lambda world: _region(world) | {"page": "keys/partner/"}),
     #

@@ -8,7 +8,7 @@ from django.db import connection
 
 from gateway import moving
 from gateway.models import Consumer, CustomPlugin, Instance, NewCredential, Node, Rule, Service
-from secrets_app.models import Key, Region
+from secrets_app.models import Key, Region, RoleGrant, Team
 from tests import cast
 
 # Written by the act of asking, not by what is asked: sessions, and the counters of the sign-in limit.
@@ -24,6 +24,8 @@ class World:
     gateway: Instance
     empty: Instance
     foreign: Instance  # abroad, as are a key, a consumer and a service named "foreign"
+    team: Team  # with pat in it, who is a viewer in the region by `grant`; dan is disabled
+    grant: RoleGrant
 
     @classmethod
     def make(cls) -> "World":
@@ -61,7 +63,10 @@ class World:
         cast.custom_plugin(abroad, "foreign")
         chat.authorize(["acme"], by=cast.SETUP)
         tools.authorize(["acme"], by=cast.SETUP)
-        return cls(region, abroad, gateway, empty, foreign)
+        pat = cast.somebody("pat")
+        cast.somebody("dan").disable(by=cast.SETUP)
+        grant = RoleGrant.grant(pat, "viewer", region, by=cast.SETUP)
+        return cls(region, abroad, gateway, empty, foreign, cast.team("Platform", pat), grant)
 
     def lock(self, kind: type[Key] | type[Consumer] | type[CustomPlugin] | type[Service], name: str) -> str:
         """The version that an edit form of it carries."""

@@ -1,4 +1,4 @@
-"""Settings: regions, storage, people. For owners."""
+"""Settings: regions and storage. For owners."""
 
 import re
 import uuid
@@ -21,12 +21,12 @@ def test_settings_are_for_owners(region: Region, who: str, status: int) -> None:
     assert cast.client(who).post("/settings/regions/new/", {"name": "eu", "title": "Europe"}).status_code == (303 if status == 200 else 403)
 
 
-def test_people_roles_and_storage_are_shown_and_no_secret(region: Region) -> None:
+def test_storage_is_shown_and_no_secret(region: Region) -> None:
     for name in cast.ROLES:
         cast.person(name)
     cast.key(region, text="a-value-that-must-not-show")
     page = cast.client("alice").get("/settings/").content.decode()
-    for words in ("Key manager", "No role yet", "Seals new values", "1 value", "SQLite", "key.rotate"):
+    for words in ("Seals new values", "1 value", "SQLite"):
         assert words in page
     private = (settings.DATA_DIR / "kms" / "private.json").read_text()
     for secret in ("a-value-that-must-not-show", cast.person("kim").password, *re.findall(r'"private": "([^"]+)"', private)):
@@ -70,12 +70,6 @@ def test_an_empty_form_says_of_each_field_what_is_missing(region: Region) -> Non
     page = cast.client("alice").post("/settings/regions/new/", {"name": "", "title": ""}).content.decode()
     assert page.count("Enter a name for the region.") == 2  # in the summary and at the field
     assert page.count("Enter an ID for the region.") == 2
-
-
-def test_people_are_made_and_given_passwords_by_lines_to_copy(region: Region) -> None:
-    page = cast.client("alice").get("/settings/").content.decode()
-    assert "uv run manage.py create_user NAME --role viewer" in page
-    assert "uv run manage.py changepassword NAME" in page
 
 
 def test_the_same_post_twice_makes_one_region(region: Region) -> None:

@@ -8,7 +8,7 @@ from secrets_app.scope import EVERYWHERE
 from tests import cast
 
 READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view", "plugin.view"}
-SELF = {"user.sign_in", "user.sign_out", "user.confirm", "user.edit_theme"}
+SELF = {"role.view", "user.sign_in", "user.sign_out", "user.confirm", "user.edit_theme"}
 EXPECTED = {
     "viewer": READ,
     "auditor": {"overview.view", "audit.view"},
