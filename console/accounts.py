@@ -4,12 +4,17 @@ import unicodedata
 from typing import Any, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import ratelimit
+from allauth.core.internal.ratelimit import consume
+from allauth.mfa.stages import AuthenticateStage
 from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
+from console import factors, sessions
 from console.caller import address_of, network_of
 from secrets_app.actor import Actor
 from secrets_app.models import User
@@ -62,13 +67,17 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         return user
 
     def login(self, request: HttpRequest, user: User) -> None:
-        user.sign_in(by=_named(request, user))  # first, so that nobody is in without an entry
+        user.sign_in(_methods(request, user), by=named(request, user))  # first, so that nobody is in without an entry
         super().login(request, user)
+        sessions.begin(request)
 
     def logout(self, request: HttpRequest) -> None:
         if isinstance(request.user, User):
-            request.user.sign_out(by=_named(request, request.user))
+            request.user.sign_out(by=named(request, request.user))
         super().logout(request)
+
+    def get_login_stages(self) -> list[str]:
+        return ["console.accounts.SecondFactor"]
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> NoReturn:
         raise AssertionError("authenticate() lets no inactive person through")
@@ -91,6 +100,38 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         record_refusal(Actor(name, frozenset(), pk, address_of(request), request_id), action)
 
 
+class SecondFactor(AuthenticateStage):  # type: ignore[misc]
+    """Between the password and the session: whoever has a second factor shows it."""
+
+    urlname = "sign-in-second-factor"
+
+    def handle(self) -> tuple[HttpResponse | None, bool]:
+        return (redirect(self.urlname), True) if self._should_handle(self.request) else (None, True)
+
+
+def check_factor(request: HttpRequest, user: User, code: str, answer: str) -> str:
+    """Which factor of this person a code, or the answer of a security key, is. Raises ValidationError.
+
+    Counted by person alone, wherever the guesses come from: who guesses here knows the password.
+    """
+    by = named(request, user)
+    usage = consume(request, app="allauth.account", action="second_factor", key=str(user.pk))
+    if usage is None:
+        record_refusal(by, "user.give_factor", user)
+        raise ValidationError(_("Too many codes were wrong. Wait five minutes, or after many tries an hour, then try again."), TOO_MANY)
+    if not (method := factors.answered(user, answer) if answer else factors.fits(user, code, by=by)):
+        record_refusal(by, "user.give_factor", user)
+        text = _("The security key was not accepted. Try again.") if answer else _("The code is wrong, or was used before.")
+        raise ValidationError(text, "wrong")
+    usage.rollback()
+    return method
+
+
+def _methods(request: HttpRequest, user: User) -> list[str]:
+    """How this person came to be in, in the order it was shown."""
+    return [str(record.get("type") or record["method"]) for record in get_authentication_records(request, user)]
+
+
 def _folded(credentials: dict[str, Any]) -> str:
     """The name as the look-up compares it."""
     return unicodedata.normalize("NFKC", credentials.get("username", "")).casefold()
@@ -100,6 +141,6 @@ def _user(credentials: dict[str, Any]) -> User | None:
     return User.objects.filter(username__iexact=credentials.get("username", "")).first()
 
 
-def _named(request: HttpRequest, user: User) -> Actor:
+def named(request: HttpRequest, user: User) -> Actor:
     request_id: str = request.request_id  # type: ignore[attr-defined]
     return user.as_actor(address_of(request), request_id)

@@ -39,6 +39,10 @@ def keyring_is_whole(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         keyring.fingerprint_key()
     except CannotSeal as refused:
         found.append(Caution(f"No new value can be stored. {refused.message}", id="latchkey.W001"))
+    try:
+        builtin.load_sign_in_key(folder)
+    except CannotSeal as refused:
+        found.append(Caution(f"Nobody with an authenticator app or recovery codes can sign in. {refused.message}", id="latchkey.W007"))
     private = folder / builtin.PRIVATE
     if private.exists() and private.stat().st_mode & 0o077:
         found.append(Caution(f"Others on this machine may open {private}.", hint=f"chmod 600 {private}", id="latchkey.W002"))

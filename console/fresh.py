@@ -15,10 +15,10 @@ from urllib.parse import urlencode
 
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.urls import reverse
 
-from console.forms.account import Confirm
+from console.forms.account import Confirm, ConfirmByFactor, ConfirmByPassword
 from console.middleware import READING, methods_of
 from console.pages import page, wants_part
 from console.requests import ConsoleRequest, page_in_front
@@ -26,7 +26,6 @@ from secrets_app.models import User
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
-_PROOFS = ("password",)
 _IN_PANEL = ("panel", "sheet")  # what a panel fills
 
 
@@ -42,17 +41,29 @@ def fresh(view: View) -> View:
 
 
 def freshly_signed_in(request: HttpRequest) -> bool:
-    """Whether this session saw a proof of who it is in the last five minutes, at sign-in or since."""
+    """Whether this session saw a proof of who it is in the last five minutes, at sign-in or since.
+
+    Of somebody with a second factor that one counts alone: who stole a password and found a browser open must not take it away.
+    """
     if not isinstance(request.user, User):
         return False
-    proofs = [record for record in get_authentication_records(request, request.user) if record["method"] in _PROOFS]
+    counting = _FACTOR if request.user.has_second_factor else _PASSWORD
+    proofs = [record for record in get_authentication_records(request, request.user) if record["method"] == counting]
     return any(0 <= time.time() - record["at"] < settings.FRESH_FOR for record in proofs)
+
+
+_PASSWORD, _FACTOR = "password", "mfa"  # as allauth notes them
 
 
 def prove(request: HttpRequest, method: str) -> None:
     """The person has just shown it: note so, and give the session another name, so that one seen before opens nothing."""
-    record_authentication(request, cast(User, request.user), method, reauthenticated=True)
+    note_proof(request, method)
     request.session.cycle_key()
+
+
+def note_proof(request: HttpRequest, method: str) -> None:
+    kind = {} if method == _PASSWORD else {"type": method}
+    record_authentication(request, cast(User, request.user), _FACTOR if kind else _PASSWORD, reauthenticated=True, **kind)
 
 
 def ask(request: ConsoleRequest) -> HttpResponse:
@@ -61,7 +72,13 @@ def ask(request: ConsoleRequest) -> HttpResponse:
     if wants_part(request) and request.headers.get("HX-Target") not in _IN_PANEL:
         return HttpResponse(status=401, headers={"HX-Redirect": f"{reverse('confirm')}?{urlencode({'next': to})}"})
     status = 200 if request.method in READING else 403
-    return question(request, Confirm(initial={"next": to, "back": page_in_front(request)}, request=request), status=status)
+    return question(request, asking(request, initial={"next": to, "back": page_in_front(request)}), status=status)
+
+
+def asking(request: ConsoleRequest, data: QueryDict | None = None, *, initial: dict[str, str]) -> Confirm:
+    """For the second factor of who has one, and for the password of everybody else."""
+    kind = ConfirmByFactor if request.user.has_second_factor else ConfirmByPassword
+    return kind(data, initial=initial, request=request, user=request.user)
 
 
 def question(request: HttpRequest, form: Confirm, *, status: int = 200) -> HttpResponse:

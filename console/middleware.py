@@ -16,6 +16,7 @@ from console import refusals
 from console.caller import address_of
 from console.pages import LAST_REGION
 from console.requests import page_in_front
+from console.sessions import note_use
 from gateway.models import Instance
 from secrets_app.actor import Actor
 from secrets_app.db import reading
@@ -111,6 +112,7 @@ class Door:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> HttpResponseBase | None:
         permission = getattr(view, "permission", UNDECLARED)
         request.actor = actor = _actor(request)  # type: ignore[attr-defined]
+        note_use(request)
         if permission == UNDECLARED:
             log.error("%s declares no permission: nobody may open it.", request.resolver_match and request.resolver_match.view_name)
             return refusals.forbidden(request)

@@ -46,13 +46,13 @@ BODY_LIMIT = 1024 * 1024  # bytes; a larger request body is answered 413
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django.forms",
     "django_htmx",
     "csp",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "secrets_app",
     "gateway",
     "console",
@@ -112,14 +112,14 @@ CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "console.sessions"
 
 AUTH_USER_MODEL = "secrets_app.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "console.passwords.Unguessable"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 ACCOUNT_LOGIN_METHODS = {"username"}
@@ -130,16 +130,24 @@ ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": "10/m/ip,5/5m/key,20/h/key",  # key: a name from one address
+    "second_factor": "20/m/ip,5/5m/key,20/h/key,50/d/key",  # key: a person
     "login_failed_anywhere": "100/h/key",  # key: a name. More than four addresses can use up, whoever they are
 }
-FRESH_FOR = 5 * 60  # seconds that a password counts for sensitive deeds
+MFA_ADAPTER = "console.factors.SealedSeeds"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Latchkey"
+MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds that a clock may be off by
+MFA_RECOVERY_CODE_DIGITS = 12
+FRESH_FOR = 5 * 60  # seconds that a password or a second factor counts for sensitive deeds
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/sign-in/"
 
 SESSION_COOKIE_NAME = "__Host-latchkey" if SECURE else "latchkey"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
-SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_AGE = 12 * 60 * 60  # after sign-in, however busy
+SESSION_IDLE = 30 * 60  # without a request
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "__Host-latchkey-csrf" if SECURE else "latchkey-csrf"
 CSRF_FAILURE_VIEW = "console.refusals.csrf_failure"

@@ -20,7 +20,7 @@ def folder() -> Path:
 
 def wrapper(uri: str) -> Wrapper:
     """The sealing half of a KMS instance. Raises CannotSeal when it is missing or damaged."""
-    return _public(uri, folder(), _stamp(folder() / builtin.PUBLIC))
+    return _public(uri, folder(), stamp(folder() / builtin.PUBLIC))
 
 
 def unwrapper(check_values: Mapping[str, str]) -> Unwrapper:
@@ -31,7 +31,7 @@ def unwrapper(check_values: Mapping[str, str]) -> Unwrapper:
 
 
 def fingerprint_key() -> bytes:
-    return _fingerprint_key(folder(), _stamp(folder() / builtin.FINGERPRINT_KEY))
+    return _fingerprint_key(folder(), stamp(folder() / builtin.FINGERPRINT_KEY))
 
 
 def derived(purpose: bytes) -> bytes:
@@ -40,7 +40,7 @@ def derived(purpose: bytes) -> bytes:
 
 
 # Read once per content: a restored or exchanged file is seen without a restart.
-def _stamp(file: Path) -> tuple[int, int]:
+def stamp(file: Path) -> tuple[int, int]:
     try:
         stat = file.stat()
     except OSError:

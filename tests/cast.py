@@ -5,10 +5,14 @@ from time import time as now
 from typing import Any
 
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.test import Client
 
+from console import factors
+from console.models import Session
+from console.sessions import SessionStore
 from gateway.jwks import shared_keys
 from gateway.models import (
     AgentService,
@@ -83,6 +87,19 @@ def client(name: str = "", **options: Any) -> Client:
     return client
 
 
+def app_of(name: str) -> str:
+    """Give one of the cast an authenticator app: its seed."""
+    seed, offer = factors.offer_app(person(name))
+    factors.add_app(person(name), offer, code(seed), by=person(name).as_actor())
+    factors.Authenticator.objects.filter(user=person(name)).update(last_used_at=None)
+    return seed
+
+
+def code(seed: str, steps: int = 0) -> str:
+    """What the app shows now, or so many steps of 30 seconds later."""
+    return str(totp.format_hotp_value(totp.hotp_value(seed, int(now()) // 30 + steps)))
+
+
 def passed(client: Client, seconds: int) -> Client:
     """So long ago it was that somebody showed in this browser who is there."""
     session = client.session
@@ -91,6 +108,15 @@ def passed(client: Client, seconds: int) -> Client:
     session["account_authentication_methods_user"] = session[SESSION_KEY]
     session.save()
     return client
+
+
+def grow_old(name: str) -> None:
+    """In every browser of this person it was long ago that anybody showed who is there."""
+    for row in Session.objects.filter(user=person(name)):
+        data = row.get_decoded()
+        data[AUTHENTICATION_METHODS_SESSION_KEY] = [record | {"at": 0} for record in data.get(AUTHENTICATION_METHODS_SESSION_KEY, [])]
+        row.session_data = SessionStore().encode(data)
+        row.save()
 
 
 SETUP = Actor.system("tests")

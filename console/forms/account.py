@@ -8,8 +8,11 @@ from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from console import factors
+from console.accounts import check_factor
 from console.forms.base import SecretInput
 from console.requests import path_of_ours
 from secrets_app.models import User
@@ -24,16 +27,40 @@ class SignIn(LoginForm):  # type: ignore[misc]
         self.fields["password"].error_messages["required"] = _("Enter your password.")
 
 
+class GiveFactor(forms.Form):
+    """A code of the app, or a recovery code, or what a security key answers. `method` says after cleaning which it was."""
+
+    code = forms.CharField(required=False, max_length=64)
+    answer = forms.CharField(required=False, max_length=8192, widget=forms.HiddenInput)
+
+    method = ""
+
+    def __init__(self, *args: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request, self.user = request, user
+        self.has_app = factors.of(user).filter(type=factors.TOTP).exists()
+        self.fields["code"].label = _("Code") if self.has_app else _("Recovery code")
+
+    @cached_property
+    def options(self) -> str:
+        """Asked when the form is drawn: each drawing has a challenge of its own."""
+        return factors.ask_key(self.user)
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if given.get("code") or given.get("answer"):
+            self.method = check_factor(self.request, self.user, given.get("code", ""), given.get("answer", ""))
+        elif not self.errors:
+            self.add_error("code", ValidationError(_("Enter a code."), "required"))
+        return given
+
+
 class Confirm(forms.Form):
-    """Who is signed in enters the password again. `next` is where this leads, `back` where Cancel does."""
+    """Who is signed in shows it again. `next` is where this leads, `back` where Cancel does."""
 
     next = forms.CharField(widget=forms.HiddenInput, required=False)
     back = forms.CharField(widget=forms.HiddenInput, required=False)
-    password = forms.CharField(label=_("Password"), strip=False, widget=SecretInput, error_messages={"required": _("Enter your password.")})
-
-    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.request = request
+    method = ""
 
     @property
     def to(self) -> str:
@@ -43,11 +70,27 @@ class Confirm(forms.Form):
     def below(self) -> str:
         return path_of_ours(self["back"].value() or "/")
 
+
+class ConfirmByFactor(GiveFactor, Confirm):
+    pass
+
+
+class ConfirmByPassword(Confirm):
+    password = forms.CharField(label=_("Password"), strip=False, widget=SecretInput, error_messages={"required": _("Enter your password.")})
+    method = "password"
+
+    def __init__(self, *args: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request, self.user = request, user
+
     def clean_password(self) -> None:
-        """Counted with the passwords tried at sign-in, and refused with the same limits."""
-        username = self.request.user.get_username()
-        if not get_adapter().authenticate(self.request, username=username, password=self.cleaned_data["password"]):
-            raise ValidationError(_("The password is wrong."), code="wrong")
+        check_password(self.request, self.user, self.cleaned_data["password"])
+
+
+def check_password(request: HttpRequest, user: User, password: str) -> None:
+    """Counted with the passwords tried at sign-in, and refused with the same limits. Raises ValidationError."""
+    if not get_adapter().authenticate(request, username=user.get_username(), password=password):
+        raise ValidationError(_("The password is wrong."), code="wrong")
 
 
 class NewPassword(forms.Form):
@@ -83,3 +126,19 @@ class NewPassword(forms.Form):
         if "password" in given and "again" in given and given["password"] != given["again"]:
             self.add_error("again", ValidationError(_("The two are not the same. Enter both again."), code="differ"))
         return given
+
+
+class ChangePassword(NewPassword):
+    """One's own, which asks for the old one too."""
+
+    old = forms.CharField(
+        label=_("Password now"), strip=False, widget=SecretInput, error_messages={"required": _("Enter the password that you have now.")}
+    )
+    field_order = ["old", "password", "again"]  # noqa: RUF012 (Django's own declaration)
+
+    def __init__(self, *args: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, user=user, **kwargs)
+        self.request = request
+
+    def clean_old(self) -> None:
+        check_password(self.request, self.user, self.cleaned_data["old"])

@@ -2,18 +2,22 @@
 
 import json
 
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.internal.flows.logout import logout
+from allauth.account.stages import LoginStageController
 from allauth.decorators import rate_limit
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.debug import sensitive_post_parameters
 
-from console.accounts import TOO_MANY
-from console.forms.account import Confirm, SignIn
-from console.fresh import freshly_signed_in, prove, question
+from console.accounts import TOO_MANY, SecondFactor
+from console.forms.account import GiveFactor, SignIn
+from console.fresh import asking, freshly_signed_in, prove, question
 from console.middleware import allows, public, takes
 from console.pages import page, see_other, wants_part
 from console.requests import ConsoleRequest, page_in_front, path_of_ours, posted
+from secrets_app.models import User
 
 
 @takes("GET", "HEAD", "POST")
@@ -27,13 +31,25 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         entered: HttpResponse = form.login(request, redirect_url=_next(request))
         return entered
-    status = 429 if form.has_error("__all__", TOO_MANY) else 422 if form.is_bound else 200
-    return page(
-        request,
-        "account/sign_in.html",
-        {"form": form, "redirect_field_name": "next", "redirect_field_value": _next(request)},
-        status=status,
-    )
+    context = {"form": form, "redirect_field_name": "next", "redirect_field_value": _next(request)}
+    return page(request, "account/sign_in.html", context, status=status_of(form))
+
+
+@takes("GET", "HEAD", "POST")
+@public
+@sensitive_post_parameters("code", "answer")
+def second_factor(request: HttpRequest) -> HttpResponse:
+    """After the right password, of somebody who has one."""
+    stage = LoginStageController.enter(request, SecondFactor.key)
+    user = stage.login.user if stage else None
+    if stage is None or not isinstance(user, User) or not user.is_active:
+        return redirect("sign-in")
+    form = GiveFactor(posted(request), request=request, user=user)
+    if form.is_valid():
+        record_authentication(request, user, "mfa", type=form.method)
+        entered: HttpResponse = stage.exit()
+        return entered
+    return page(request, "account/second_factor.html", {"form": form}, status=status_of(form))
 
 
 @takes("GET", "HEAD", "POST")
@@ -46,19 +62,19 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return page(request, "account/sign_out.html")
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters("password", "code", "answer")
 @allows("user.confirm")
 def confirm(request: ConsoleRequest) -> HttpResponse:
     """Asked here after `fresh`; what was asked for follows."""
     to = {"next": _next(request), "back": page_in_front(request)}
-    form = Confirm(posted(request), initial=to, request=request)
+    form = asking(request, posted(request), initial=to)
     if freshly_signed_in(request):
         return _on(request, form.to)
     if form.is_valid():
-        request.user.confirm("password", by=request.actor)
-        prove(request, "password")
+        request.user.confirm(form.method, by=request.actor)
+        prove(request, form.method)
         return _on(request, form.to)
-    return question(request, form, status=429 if form.has_error("password", TOO_MANY) else 422 if form.is_bound else 200)
+    return question(request, form, status=status_of(form))
 
 
 def _on(request: ConsoleRequest, to: str) -> HttpResponse:
@@ -73,6 +89,13 @@ def _on(request: ConsoleRequest, to: str) -> HttpResponse:
 def theme(request: ConsoleRequest) -> HttpResponse:
     request.user.choose_theme(request.POST.get("theme", ""), by=request.actor)
     return see_other(request, _next(request))
+
+
+def status_of(form: BaseForm) -> int:
+    """Of the answer with this form: 429 when it counted too many guesses."""
+    if not form.is_bound:
+        return 200
+    return 429 if any(error.code == TOO_MANY for field in form.errors.as_data().values() for error in field) else 422
 
 
 def _next(request: HttpRequest) -> str:

@@ -9,6 +9,7 @@ Whoever has only public.json can seal and cannot open; private.json is for the c
     public.json       {"format": 1, "primary": kek id, "keys": {kek id: {"kem", "public", "created"}}}
     private.json      the same with "private" in place of "public"; keys are raw bytes in base64
     fingerprint.key   32 bytes as 64 hex digits
+    sign_in.key       likewise (secrets_app/sign_in_key.py)
 
 New values are sealed for the primary; the other pairs stay so that older values open.
 """
@@ -37,6 +38,7 @@ from secrets_app.framing import framed
 PUBLIC = "public.json"
 PRIVATE = "private.json"
 FINGERPRINT_KEY = "fingerprint.key"
+SIGN_IN_KEY = "sign_in.key"
 
 _FORMAT = 1
 OTHERS_READ_OR_WRITE = 0o077
@@ -114,12 +116,13 @@ def create_keyring(folder: Path) -> bool:
 
     Call it only while the database holds no check values: with a database that has some, a missing file is a lost one, and
     the load functions say so. Safe against a second process and against being killed at any point: fingerprint.key
-    comes first, private.json decides who won, public.json follows from it.
+    and sign_in.key come first, private.json decides who won, public.json follows from it.
     """
     if (folder / PUBLIC).exists():
         return False
     if not (folder / PRIVATE).exists():
-        write_private(folder / FINGERPRINT_KEY, os.urandom(32).hex().encode() + b"\n", replace=False)
+        for name in (FINGERPRINT_KEY, SIGN_IN_KEY):
+            write_private(folder / name, os.urandom(32).hex().encode() + b"\n", replace=False)
         write_private(folder / PRIVATE, _new_private(), replace=False)
     return write_private(folder / PUBLIC, _public_half(_load(folder / PRIVATE, "private", CannotOpen)), replace=False)
 
@@ -153,7 +156,15 @@ def load_private(folder: Path) -> Private:
 
 def load_fingerprint_key(folder: Path) -> bytes:
     """Raises CannotSeal, with the file and the way out, when fingerprint.key is missing, damaged or readable by others."""
-    file = folder / FINGERPRINT_KEY
+    return _load_raw(folder / FINGERPRINT_KEY)
+
+
+def load_sign_in_key(folder: Path) -> bytes:
+    """Raises CannotSeal likewise for sign_in.key."""
+    return _load_raw(folder / SIGN_IN_KEY)
+
+
+def _load_raw(file: Path) -> bytes:
     content = guarded(file, OTHERS_READ_OR_WRITE, CannotSeal)
     if not re.fullmatch(rb"[0-9a-f]{64}\s*", content):
         raise _damaged(file, CannotSeal)

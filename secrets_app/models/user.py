@@ -1,5 +1,6 @@
 import re
 import uuid
+from collections.abc import Sequence
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.password_validation import validate_password
@@ -11,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.db import locked
-from secrets_app.errors import Conflict, Invalid, NotFound
+from secrets_app.errors import Conflict, Invalid, NotAllowed, NotFound
 from secrets_app.models.audit import OK, AuditEntry
 from secrets_app.models.deeds import deed
 from secrets_app.models.grant import RoleGrant, refuse_own, rights_change, told
@@ -36,6 +37,7 @@ class User(AbstractUser):
     """A person. Rights are read from the rows of roles and teams at each request, so a change takes effect at once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    has_second_factor = models.BooleanField(default=False)  # what it is, the console knows
     theme = models.CharField(max_length=8, default="auto", choices=list(THEMES.items()))
 
     audit_kind = "user"
@@ -107,13 +109,26 @@ class User(AbstractUser):
             raise NotFound()
         self.is_active = fresh.is_active
 
-    def sign_in(self, *, by: Actor) -> None:
-        with deed(by, "user.sign_in", self):
-            pass  # the session is Django's; the entry is ours
+    def sign_in(self, methods: Sequence[str], *, by: Actor) -> None:
+        """`methods` by which it was shown who comes. The session is the console's; the entry is made here."""
+        with deed(by, "user.sign_in", self) as entry:
+            entry.facts = {"methods": list(methods)}
 
     def sign_out(self, *, by: Actor) -> None:
         with deed(by, "user.sign_out", self):
             pass
+
+    def change_password(self, password: str, *, by: Actor) -> None:
+        """One's own. Raises Invalid (field password). Every session that the old one opened is over."""
+        with deed(by, "user.change_password", self):
+            if by.user_id != self.pk:
+                raise NotAllowed("user.change_password")
+            try:
+                validate_password(password, self)
+            except ValidationError as weak:
+                raise Invalid({"password": list(weak.messages)}) from None
+            self.set_password(password)
+            self.save(update_fields=["password"])
 
     def confirm(self, method: str, *, by: Actor) -> None:
         """Showed again who is there, by "password" or a second factor: the entry; what it opens for how long is the session's."""

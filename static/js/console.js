@@ -174,6 +174,7 @@
   /* ── htmx ── */
   addEventListener("htmx:configRequest", (e) => {
     if (e.target.matches("[role=combobox]")) e.detail.parameters = { q: e.target.value };
+    if (e.target.matches('[hx-trigger^="every"]')) e.detail.headers["HX-Polled"] = "true"; // nobody sits there: the session may end
   });
   addEventListener("htmx:beforeRequest", (e) => {
     const { elt, target } = e.detail;

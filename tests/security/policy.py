@@ -13,6 +13,7 @@ from tests.security.world import World
 
 ANYBODY = "anybody"
 SIGNED_IN = "alice kim olive vera audrey mallory"
+NOBODY = ""  # it is another person's, whoever asks
 ALL = "alice kim olive vera audrey"  # everybody with a role
 NOUNS = "alice kim olive vera"
 KEYS = "alice kim"
@@ -100,7 +101,21 @@ ROWS: dict[str, Row] = {
     "sign-in": Row(ANYBODY, body=_says(login="kim", password="correct horse battery"), action="user.sign_in"),
     "sign-out": Row(ANYBODY, body=_says(), action="user.sign_out"),
     "theme": Row(SIGNED_IN, body=_says(theme="dark"), action="user.edit_theme", reads=False),
+    "sign-in-second-factor": Row(ANYBODY),
+    "account": Row(SIGNED_IN),
     "confirm": Row(SIGNED_IN),
+    "account-password": Row(
+        SIGNED_IN,
+        body=_says(old=cast.PASSWORD, password="three unrelated words", again="three unrelated words"),
+        action="user.change_password",
+    ),
+    "account-add-app": Row(SIGNED_IN),
+    "account-add-key": Row(SIGNED_IN),
+    "account-rename-factor": Row(NOBODY, lambda world: {"pk": "1"}),
+    "account-remove-factor": Row(NOBODY, lambda world: {"pk": "1"}),
+    "account-recovery-codes": Row(SIGNED_IN),
+    "account-end-other-sessions": Row(SIGNED_IN, body=_says(), action="user.end_session"),
+    "account-end-session": Row(NOBODY, lambda world: {"ref": str(uuid.uuid4())}),
     "healthz": Row(ANYBODY),
     "readyz": Row(ANYBODY),
     "stylesheet": Row(ANYBODY),

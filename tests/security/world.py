@@ -12,7 +12,7 @@ from secrets_app.models import Key, Region, RoleGrant, Team
 from tests import cast
 
 # Written by the act of asking, not by what is asked: sessions, and the counters of the sign-in limit.
-ASIDE = {"django_session", "console_cache"}
+ASIDE = {"console_session", "console_cache"}
 
 
 @dataclass(frozen=True, slots=True)

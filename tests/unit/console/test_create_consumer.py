@@ -5,8 +5,8 @@ import uuid
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
 
+from console.models import Session
 from gateway.models import Consumer
 from gateway.sources import BEARER, Source
 from secrets_app.models import AuditEntry, Key, Reference, Region

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.models import Session
 
+from console.models import Session
 from secrets_app import keyring
 from secrets_app.models import AuditEntry, Key, KmsInstance, MasterKey, Region
 from tests import cast

@@ -11,9 +11,14 @@ import pytest
 
 from secrets_app.errors import CannotOpen, CannotSeal, VaultError
 from secrets_app.kms import builtin, provider
-from secrets_app.kms.builtin import FINGERPRINT_KEY, PRIVATE, PUBLIC, X25519
+from secrets_app.kms.builtin import FINGERPRINT_KEY, PRIVATE, PUBLIC, SIGN_IN_KEY, X25519
 
-FILES = {PUBLIC: builtin.load_public, PRIVATE: builtin.load_private, FINGERPRINT_KEY: builtin.load_fingerprint_key}
+FILES = {
+    PUBLIC: builtin.load_public,
+    PRIVATE: builtin.load_private,
+    FINGERPRINT_KEY: builtin.load_fingerprint_key,
+    SIGN_IN_KEY: builtin.load_sign_in_key,
+}
 
 
 @pytest.fixture
@@ -82,7 +87,7 @@ def test_a_lost_file_is_not_made_anew(folder: Path, lost: set[str]) -> None:
         assert "is missing" in refusal(FILES[name], folder)
 
 
-@pytest.mark.parametrize("made_so_far", [[], [FINGERPRINT_KEY], [FINGERPRINT_KEY, PRIVATE]])
+@pytest.mark.parametrize("made_so_far", [[], [FINGERPRINT_KEY], [FINGERPRINT_KEY, SIGN_IN_KEY], [FINGERPRINT_KEY, SIGN_IN_KEY, PRIVATE]])
 def test_a_creation_that_was_killed_is_completed(folder: Path, made_so_far: list[str]) -> None:
     kept = {name: (folder / name).read_bytes() for name in made_so_far}
     for name in set(FILES) - set(made_so_far):
