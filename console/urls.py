@@ -30,6 +30,7 @@ from console.views import (
     settings,
     styleguide,
     teams,
+    trials,
 )
 from console.views.stylesheet import stylesheet
 
@@ -131,6 +132,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("instances/<slug:ref>/services/new/key-row/", services.key_row, name="service-key-row"),
     path("instances/<slug:ref>/services/<slug:name>/", services.detail, name="service-detail"),
     path("instances/<slug:ref>/services/<slug:name>/edit/", services.edit, name="service-edit"),
+    path("instances/<slug:ref>/services/<slug:name>/test/", trials.of_service, name="service-test"),
     path("instances/<slug:ref>/services/<slug:name>/delete/", services.delete, name="service-delete"),
     path("instances/<slug:ref>/services/<slug:name>/open/", services.open_, name="service-open"),
     path(
@@ -145,6 +147,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("instances/<slug:ref>/mcp/new/preview/", mcp.preview, name="mcp-preview"),
     path("instances/<slug:ref>/mcp/<mcp:name>/", mcp.detail, name="mcp-detail"),
     path("instances/<slug:ref>/mcp/<mcp:name>/edit/", mcp.edit, name="mcp-edit"),
+    path("instances/<slug:ref>/mcp/<mcp:name>/test/", trials.of_mcp, name="mcp-test"),
     path("instances/<slug:ref>/mcp/<mcp:name>/delete/", mcp.delete, name="mcp-delete"),
     path("instances/<slug:ref>/mcp/<mcp:name>/backend-auth/", mcp.configure_backend_auth, name="mcp-configure-backend-auth"),
     path("instances/<slug:ref>/mcp/<mcp:name>/open/", mcp.open_, name="mcp-open"),

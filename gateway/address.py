@@ -79,6 +79,15 @@ def is_ours(address: Address, ports: set[int]) -> bool:
     return address.port in ports and (_names_this_machine(address.host) or any(map(_is_here, _addresses(address.host))))
 
 
+def ends_of(address: Address, ports: set[int]) -> list[IP]:
+    """Where it leads at this moment, for whoever calls it themselves: to one of these and to nowhere else. Empty for a name that nobody
+    knows. Raises Invalid where is_ours() would say so of any of them."""
+    found = _addresses(address.host)
+    if address.port in ports and (_names_this_machine(address.host) or any(map(_is_here, found))):
+        raise _refused(_("This is the console's, the control plane's or a gateway's own address."))
+    return found
+
+
 def is_ip(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

@@ -152,6 +152,9 @@ ACTIONS: dict[str, Action] = {
     "service.authorize": _row(_("authorized consumers on service"), OPERATOR, publishes=True, facts="instance consumers"),
     "service.revoke": _row(_("revoked a consumer's authorization on service"), OPERATOR, publishes=True, facts="instance consumers"),
     #
+    "service.test": _row(_("tested the connection of service"), OPERATOR, facts="instance address key path public_key"),
+    "service.call": _system(_("called the back end of"), facts="person entry result status milliseconds"),
+    #
     "mcp.view": _row(_("opened MCP service"), KEY_MANAGER, OPERATOR, VIEWER),
     "mcp.create": _row(
         _("created MCP service"), OPERATOR, publishes=True, facts="instance address transport path message_path consumer_authentication"
@@ -159,6 +162,7 @@ ACTIONS: dict[str, Action] = {
     "mcp.edit": _row(
         _("edited MCP service"), OPERATOR, publishes=True, facts="policy instance changed address transport path message_path"
     ),
+    "mcp.test": _row(_("tested the connection of MCP service"), OPERATOR, facts="instance address key path public_key"),
     "mcp.delete": _row(_("deleted MCP service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
     "mcp.configure_backend_auth": _row(
         _("configured the backend authentication of MCP service"),

@@ -27,6 +27,7 @@ SERVICE_RIGHTS = Rights(
     open="service.open",
     authorize="service.authorize",
     revoke="service.revoke",
+    test="service.test",
 )
 
 

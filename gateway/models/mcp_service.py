@@ -38,6 +38,7 @@ class McpService(Service):
         open="mcp.open",
         authorize="mcp.authorize",
         revoke="mcp.revoke",
+        test="mcp.test",
     )
 
     class Meta:

@@ -22,6 +22,7 @@ from gateway.models.consumer import Consumer, ConsumerQuerySet
 from gateway.models.credential import CUSTOM, REFERENCE, find_key_to_bind
 from gateway.models.instance import Instance
 from gateway.models.reaching import check_reached
+from gateway.models.trial import Trial, tested
 from gateway.names import ENTRANCES
 from gateway.providers import Shape
 from secrets_app.actor import Actor
@@ -62,6 +63,7 @@ class Rights:
     open: str
     authorize: str
     revoke: str
+    test: str
 
 
 S = TypeVar("S", bound="Service", covariant=True)
@@ -253,6 +255,10 @@ class Service(Noun):
                 raise Conflict(_("%(name)s is not authorized on %(service)s.") % {"name": consumer.name, "service": self.name})
             entry.stamp(self)
             entry.facts = {"instance": self.instance.ref, "consumers": [consumer.name]}
+
+    def test(self, path: str, *, by: Actor, once: UUID) -> Trial:
+        """One call to the back end, with the key at this path. See tested()."""
+        return tested(self, path, by, once)
 
     # Below the verbs
 

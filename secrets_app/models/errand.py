@@ -56,11 +56,12 @@ class Errand(models.Model):
         entry.facts |= {"public_key": named(asker.public)}
 
     @classmethod
-    def fetch(cls, about: About, asker: Asker, patience: float = PATIENCE) -> Answer:
-        """Waits; the row is gone afterwards, come what may. Raises NoAnswer, and CannotOpen for what is no answer to this."""
+    def fetch(cls, about: About, asker: Asker, *, at_work: float = PATIENCE) -> Answer:
+        """Waits, and so long for one that the control plane is at; the row is gone afterwards, come what may. Raises NoAnswer, and
+        CannotOpen for what is no answer to this."""
         row = cls.objects.filter(pk=about.errand)
         try:
-            sealed = cls._wait(row, patience)
+            sealed = cls._wait(row, at_work)
         finally:
             row.delete()
         return asker.read(sealed, about, cls.shared())
@@ -73,13 +74,14 @@ class Errand(models.Model):
             cls.objects.filter(pk__in=old).delete()
 
     @classmethod
-    def _wait(cls, row: "models.QuerySet[Errand]", patience: float) -> bytes:
-        deadline = time.monotonic() + patience
-        while found := list(row.values_list("answer", flat=True)):
-            if found[0] is not None:
-                return bytes(found[0])
+    def _wait(cls, row: "models.QuerySet[Errand]", at_work: float) -> bytes:
+        began = time.monotonic()
+        while found := row.values_list("answer", "taken").first():
+            answer, taken = found
+            if answer is not None:
+                return bytes(answer)
             # Withdrawn unanswered, nobody can answer it any more; where that fails it was answered just now.
-            if time.monotonic() > deadline and row.filter(answer=None).delete()[0]:
+            if time.monotonic() > began + (at_work if taken else PATIENCE) and row.filter(answer=None).delete()[0]:
                 break
             time.sleep(_LOOK)
         raise NoAnswer()

@@ -19,8 +19,8 @@ EXPECTED = {
     | {f"consumer.{verb}" for verb in ("create", "edit", "disable", "enable", "delete")}
     | {f"consumer.{verb}" for verb in ("add_credential", "edit_credential", "rotate", "remove_credential", "rotate_jwt", "switch_method")}
     | {f"instance.{verb}" for verb in ("create", "upgrade", "delete")}
-    | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
-    | {f"mcp.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke")}
+    | {f"service.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke", "test")}
+    | {f"mcp.{verb}" for verb in ("create", "edit", "delete", "require_authentication", "open", "authorize", "revoke", "test")}
     | {"mcp.configure_backend_auth", "mcp.remove_backend_auth"}
     | {"node.remove", "plugin.install", "plugin.uninstall"}
     | {f"rule.{verb}" for verb in ("write", "restore", "enable", "disable", "delete")}
@@ -78,7 +78,17 @@ def test_who_may_is_told_by_the_least_role(permission: str, labels: list[str]) -
 
 
 def test_what_changes_the_gateways_publishes() -> None:
-    quiet = {"key.create", "key.edit", "key.bind", "key.delete", "key.reveal", "key.show"}  # an unreferenced key is served nowhere
+    quiet = {
+        "key.create",
+        "key.edit",
+        "key.bind",
+        "key.delete",
+        "key.reveal",
+        "key.show",
+        "service.test",
+        "service.call",
+        "mcp.test",
+    }  # an unreferenced key is served nowhere
     for name, action in ACTIONS.items():
         noun, verb = name.split(".")
         if noun in ("key", "consumer", "instance", "service", "mcp") and verb != "view":
