@@ -27,13 +27,22 @@ Body = Callable[[World], dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`who` may come, by name. `place` fills the address. `body` is a post that does the deed `action`; without one, nothing is posted."""
+    """`who` may come, by name. `place` fills the address. `body` is a post that does the deed `action`; without one, nothing is posted.
+
+    `level` is how narrowly a role that opens the address can be held: "instance", "region" or "deployment", where it is not what the
+    address itself tells; "shared" is what whoever holds a role in a region, or in an instance of it, sees of the region. `of` says where
+    the thing lies that an address without a region names, and `deed` where the body's deed is done, if not where the address lies: who
+    may not act there is refused.
+    """
 
     who: str
     place: Place = lambda world: {}
     body: Body | None = None
     action: str = ""
     reads: bool = True  # answers GET
+    level: str = ""
+    of: str = ""
+    deed: str = ""
     also: str = ""  # what the control plane writes down when it has answered
 
     def url(self, address: str, world: World, /, **instead: str) -> str:
@@ -97,7 +106,7 @@ _SCRIPT = {"description": "posted", "phase": "statistics", "priority": "7", "sou
 _MCP = {"address": "https://tools.example.com", "transport": "streamable-http", "path": "/mcp"}
 
 ROWS: dict[str, Row] = {
-    "home": Row(ALL),
+    "home": Row(ALL, level="shared"),
     "sign-in": Row(ANYBODY, body=_says(login="kim", password="correct horse battery"), action="user.sign_in"),
     "sign-out": Row(ANYBODY, body=_says(), action="user.sign_out"),
     "theme": Row(SIGNED_IN, body=_says(theme="dark"), action="user.edit_theme", reads=False),
@@ -119,42 +128,46 @@ ROWS: dict[str, Row] = {
     "healthz": Row(ANYBODY),
     "readyz": Row(ANYBODY),
     "stylesheet": Row(ANYBODY),
-    "styleguide": Row(ALL),
-    "styleguide-options": Row(ALL),
-    "styleguide-scene": Row(ALL, lambda world: {"name": "consumer"}),
-    "audit-list": Row(LOG),
-    "audit-detail": Row(LOG, lambda world: {"seq": "1"}),
+    "styleguide": Row(ALL, level="shared"),
+    "styleguide-options": Row(ALL, level="shared"),
+    "styleguide-scene": Row(ALL, lambda world: {"name": "consumer"}, level="shared"),
+    "audit-list": Row(LOG, level="region"),
+    "audit-detail": Row(LOG, lambda world: {"seq": "1"}, level="region", of="everywhere"),
     "settings": Row(OWNERS),
     "settings-edit-reveal": Row(OWNERS, body=_says(policy="on"), action="settings.edit_reveal"),
     "region-create": Row(OWNERS, body=_says(name="posted", title="Posted"), action="region.create"),
-    "user-list": Row(OWNERS),
-    "user-detail": Row(OWNERS, _person("pat")),
+    "user-list": Row(OWNERS, level="instance"),
+    "user-detail": Row(OWNERS, _person("pat"), level="instance", of="region"),
     "user-disable": Row(OWNERS, _person("pat"), _says(), "user.disable"),
     "user-enable": Row(OWNERS, _person("dan"), _says(), "user.enable"),
     "user-delete": Row(OWNERS, _person("pat"), _says(confirm="pat"), "user.delete"),
-    "user-grant": Row(OWNERS, _person("pat"), _says(role="operator", where="everywhere"), "role.grant"),
-    "team-list": Row(OWNERS),
+    "user-grant": Row(
+        OWNERS, _person("pat"), _says(role="operator", where="everywhere"), "role.grant", level="instance", of="region", deed="everywhere"
+    ),
+    "team-list": Row(OWNERS, level="instance"),
     "team-create": Row(OWNERS, body=_says(name="Posted", description="posted"), action="team.create"),
-    "team-detail": Row(OWNERS, _team()),
+    "team-detail": Row(OWNERS, _team(), level="instance", of="everywhere"),
     "team-edit": Row(OWNERS, _team(), _says(name="Posted", description="posted", lock_version="1"), "team.edit"),
     "team-delete": Row(OWNERS, _team(), _says(confirm="Platform"), "team.delete"),
-    "team-grant": Row(OWNERS, _team(), _says(role="operator", where="everywhere"), "role.grant"),
+    "team-grant": Row(OWNERS, _team(), _says(role="operator", where="everywhere"), "role.grant", level="instance", of="everywhere"),
     "team-add-member": Row(OWNERS, _team(), _says(username="dan"), "team.add_member"),
     "team-remove-member": Row(OWNERS, _team(username="pat"), _says(), "team.remove_member"),
     "role-list": Row(SIGNED_IN),
-    "role-revoke": Row(OWNERS, lambda world: {"grant": str(world.grant.pk)}, _says(), "role.revoke"),
-    "overview": Row(ALL, _region),
-    "region-switch": Row(ALL, lambda world: _region(world) | {"page": "keys/partner/"}),
+    "role-revoke": Row(
+        OWNERS, lambda world: {"grant": str(world.grant.pk)}, _says(), "role.revoke", level="instance", of="region", deed="region"
+    ),
+    "overview": Row(ALL, _region, level="shared"),
+    "region-switch": Row(ALL, lambda world: _region(world) | {"page": "keys/partner/"}, level="shared"),
     #
-    "key-list": Row(NOUNS, _region),
-    "key-options": Row(NOUNS, _region),
+    "key-list": Row(NOUNS, _region, level="shared"),
+    "key-options": Row(NOUNS, _region, level="shared"),
     "key-name": Row(KEYS, _region),
     "key-create": Row(
         KEYS, _region, _says(name="posted", description="posted", generation="custom", value="a value that was posted"), "key.create"
     ),
-    "key-detail": Row(NOUNS, _named("partner")),
-    "key-references": Row(NOUNS, _named("partner")),
-    "key-use": Row(WIRING, _named("partner")),
+    "key-detail": Row(NOUNS, _named("partner"), level="shared"),
+    "key-references": Row(NOUNS, _named("partner"), level="shared"),
+    "key-use": Row(WIRING, _named("partner"), level="instance"),
     "key-move": Row(
         WIRING,
         _named("edge2"),
@@ -173,15 +186,15 @@ ROWS: dict[str, Row] = {
     "key-enable": Row(KEYS, _named("resting"), _says(), "key.enable"),
     "key-delete": Row(KEYS, _named("spare"), _says(confirm="spare"), "key.delete"),
     #
-    "consumer-list": Row(NOUNS, _region),
-    "consumer-bind-summary": Row(NOUNS, _region),
+    "consumer-list": Row(NOUNS, _region, level="shared"),
+    "consumer-bind-summary": Row(NOUNS, _region, level="shared"),
     "consumer-create": Row(
         WIRING,
         _region,
         _says(name="posted", generation="custom", value="a value that was posted", state="enabled", **_CONSUMER),
         "consumer.create",
     ),
-    "consumer-detail": Row(NOUNS, _named("acme")),
+    "consumer-detail": Row(NOUNS, _named("acme"), level="shared"),
     "consumer-edit": Row(
         WIRING,
         _named("own"),
@@ -211,15 +224,22 @@ ROWS: dict[str, Row] = {
         lambda world: _region(world) | {"name": "newcomer", "kind": "ai"},
         lambda world: {"instance": world.gateway.ref, "services": "chat"} | _once(),
         "service.authorize",
+        level="instance",
+        deed="instance",
     ),
     "consumer-authorize-mcp": Row(
-        WIRING, _named("newcomer"), lambda world: {"instance": world.gateway.ref, "services": "tools"} | _once(), "mcp.authorize"
+        WIRING,
+        _named("newcomer"),
+        lambda world: {"instance": world.gateway.ref, "services": "tools"} | _once(),
+        "mcp.authorize",
+        level="instance",
+        deed="instance",
     ),
     "consumer-disable": Row(WIRING, _named("own"), _says(), "consumer.disable"),
     "consumer-enable": Row(WIRING, _named("asleep"), _says(), "consumer.enable"),
     "consumer-delete": Row(WIRING, _named("own"), _says(confirm="own"), "consumer.delete"),
     #
-    "instance-list": Row(NOUNS, _region),
+    "instance-list": Row(NOUNS, _region, level="instance"),
     "instance-create": Row(WIRING, _region, _says(name="Posted", version="2.1.25"), "instance.create"),
     "instance-detail": Row(NOUNS, _in_gateway),
     "instance-keys": Row(NOUNS, _in_gateway),
@@ -278,8 +298,8 @@ ROWS: dict[str, Row] = {
     "mcp-authorize": Row(WIRING, _service("tools"), _says(consumers="newcomer"), "mcp.authorize"),
     "mcp-revoke": Row(WIRING, _service("tools", consumer="acme"), _says(), "mcp.revoke"),
     #
-    "custom-plugin-list": Row(NOUNS, _region),
-    "custom-plugin-detail": Row(NOUNS, _named("stamp")),
+    "custom-plugin-list": Row(NOUNS, _region, level="shared"),
+    "custom-plugin-detail": Row(NOUNS, _named("stamp"), level="shared"),
     "custom-plugin-create": Row(WIRING, _region, _says(name="posted", **_SCRIPT), "custom_plugin.create"),
     "custom-plugin-edit": Row(
         WIRING,

@@ -1,7 +1,7 @@
 """Two regions with the same names in both, and one noun in each state that an address asks for: what the security tests walk through."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.apps import apps
 from django.db import connection
@@ -37,36 +37,29 @@ class World:
         foreign = cast.instance(abroad, "Foreign")
         cast.service(foreign, "foreign", keys=[cast.key(abroad, "foreign")])
         cast.consumer(abroad, "foreign")
-        gateway, empty = cast.instance(region, "Main"), cast.instance(region, "Empty", version="2.1.11")
-        cast.key(region, "spare")
-        cast.key(region, "resting").disable(by=cast.SETUP)
-        cast.key(region, "turned").rotate(cast.value(), by=cast.SETUP)
-        partner, upstream = cast.key(region, "partner"), cast.key(region, "upstream")
-        chat = cast.service(gateway, "chat", keys=[upstream])
-        cast.service(gateway, "open-house").open(by=cast.SETUP)
-        cast.consumer(region, "acme", bound_to=partner)
-        cast.consumer(region, "own")
-        cast.consumer(region, "newcomer")
-        cast.consumer(region, "twofold").add_credential(NewCredential("custom", cast.value()), by=cast.SETUP)
-        cast.consumer(region, "asleep", enabled=False)
-        cast.bearer(region, "bearer")
-        Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
-        Node.join(gateway, "gone", "127.0.0.1", 8089, by=cast.SETUP)
-        tools = cast.mcp(gateway, "tools", key=cast.key(region, "tools"))
-        cast.mcp(gateway, "open-tools").open(by=cast.SETUP)
         cast.mcp(foreign, "foreign")
-        edge = cast.plugin(gateway)
-        cast.rule(edge, cast.key_auth(cast.key(region, "edge")))
-        cast.rule(edge, cast.key_auth(cast.key(region, "edge2")))
-        cast.rule(edge, "allow: []\n", chat, enabled=False)
-        cast.custom_plugin(region, "stamp")
         cast.custom_plugin(abroad, "foreign")
-        chat.authorize(["acme"], by=cast.SETUP)
-        tools.authorize(["acme"], by=cast.SETUP)
+        gateway, empty = cast.instance(region, "Main"), cast.instance(region, "Empty", version="2.1.11")
+        _furnish(region)
+        _furnish_gateway(gateway)
         pat = cast.somebody("pat")
         cast.somebody("dan").disable(by=cast.SETUP)
         grant = RoleGrant.grant(pat, "viewer", region, by=cast.SETUP)
         return cls(region, abroad, gateway, empty, foreign, cast.team("Platform", pat), grant)
+
+    def cells(self) -> "list[World]":
+        """This world with a second gateway beside the first, and both again abroad: the same nouns stand in each."""
+        beside, far, farther = (
+            cast.instance(self.region, "Beside"),
+            cast.instance(self.abroad, "Main"),
+            cast.instance(self.abroad, "Beside"),
+        )
+        nothing = cast.instance(self.abroad, "Empty", version="2.1.11")
+        _furnish(self.abroad)
+        for gateway in (beside, far, farther):
+            _furnish_gateway(gateway)
+        there = replace(self, region=self.abroad, abroad=self.region, foreign=self.gateway, empty=nothing)
+        return [self, replace(self, gateway=beside), replace(there, gateway=far), replace(there, gateway=farther)]
 
     def lock(self, kind: type[Key] | type[Consumer] | type[CustomPlugin] | type[Service], name: str) -> str:
         """The version that an edit form of it carries."""
@@ -83,6 +76,42 @@ class World:
 
     def _in_region(self, kind: type) -> dict[str, object]:
         return {"instance": self.gateway} if issubclass(kind, Service) else {"region": self.region}
+
+
+def _furnish(region: Region) -> None:
+    """With one of what a region shares, in each state."""
+    for name in ("spare", "partner", "upstream", "tools", "edge", "edge2"):
+        cast.key(region, name)
+    cast.key(region, "resting").disable(by=cast.SETUP)
+    cast.key(region, "turned").rotate(cast.value(), by=cast.SETUP)
+    cast.consumer(region, "acme", bound_to=_key(region, "partner"))
+    for name in ("own", "newcomer"):
+        cast.consumer(region, name)
+    cast.consumer(region, "twofold").add_credential(NewCredential("custom", cast.value()), by=cast.SETUP)
+    cast.consumer(region, "asleep", enabled=False)
+    cast.bearer(region, "bearer")
+    Consumer.create(region, "made", NewCredential("system", cast.value()), by=cast.SETUP)
+    cast.custom_plugin(region, "stamp")
+
+
+def _furnish_gateway(gateway: Instance) -> None:
+    """With one of what lies in an instance, using what its region shares."""
+    region = gateway.region
+    chat = cast.service(gateway, "chat", keys=[_key(region, "upstream")])
+    cast.service(gateway, "open-house").open(by=cast.SETUP)
+    Node.join(gateway, "gone", "127.0.0.1", 8089, by=cast.SETUP)
+    tools = cast.mcp(gateway, "tools", key=_key(region, "tools"))
+    cast.mcp(gateway, "open-tools").open(by=cast.SETUP)
+    edge = cast.plugin(gateway)
+    cast.rule(edge, cast.key_auth(_key(region, "edge")))
+    cast.rule(edge, cast.key_auth(_key(region, "edge2")))
+    cast.rule(edge, "allow: []\n", chat, enabled=False)
+    chat.authorize(["acme"], by=cast.SETUP)
+    tools.authorize(["acme"], by=cast.SETUP)
+
+
+def _key(region: Region, name: str) -> Key:
+    return Key.objects.get(region=region, name=name)
 
 
 def fingerprint() -> str:
