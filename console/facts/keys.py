@@ -12,6 +12,7 @@ from console.facts import graph
 from console.facts.audit import Sentence, tell
 from console.facts.picture import picture
 from console.facts.places import Group, Place, Places
+from console.facts.policy import Told
 from gateway.delivery import Delivery, Effect
 from gateway.holders import KINDS
 from gateway.models import Consumer
@@ -108,10 +109,11 @@ class Facts:
     version_count: int
     stopped: bool  # disabled, and every node follows
     activity: list[Sentence]
+    told: Told
 
     @classmethod
     def of(cls, key: Key, actor: Actor, *, all_versions: bool) -> Self:
-        """Twenty-two queries at most, however many holders there are."""
+        """Twenty-four queries at most, however many holders there are."""
         delivery, census = Delivery.of(key.region), Census.of(key)
         places = Places(key, delivery, actor)
         serving = list(instances(key)) if census.by_kind.keys() - {Consumer.audit_kind} else []
@@ -132,6 +134,7 @@ class Facts:
             versions=tuple(shown),
             version_count=key.versions.count(),
             activity=tell(entries[:ENTRIES_SHOWN]),
+            told=Told.of(key),
         )
 
     @property

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.forms.base import DeedForm, DescriptionField, Entered, OverlapField, SecretField
 from console.forms.branches import BranchedForm, Branches
+from console.forms.policy import PolicyForm
 from secrets_app.models import Key, KmsInstance, MasterKey
 from secrets_app.plaintext import Plaintext
 
@@ -58,7 +59,7 @@ class _ValueForm(BranchedForm):
         return super().place("value" if field == "key" else field)
 
 
-class CreateKey(_ValueForm):
+class CreateKey(_ValueForm, PolicyForm):
     name = forms.CharField(
         label=_("Key name"),
         strip=False,
@@ -71,14 +72,18 @@ class CreateKey(_ValueForm):
         label=_("Master key"), queryset=MasterKey.objects.select_related("kms_instance").order_by("name"), empty_label=None
     )
 
-    field_order = ("name", "description", "generation", "value", "kms_instance", "master_key")
+    field_order = ("name", "description", "generation", "value", "kms_instance", "master_key", "reach", "kinds", "hosts")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["reach"].required = False  # left out, it is nowhere yet
         master_keys = list(MasterKey.objects.select_related("kms_instance").order_by("pk")[:2])
         self.storage = master_keys[0] if len(master_keys) == 1 else None  # one choice is none: a line says it
         if len(master_keys) < 2:
             del self.fields["kms_instance"], self.fields["master_key"]
+
+    def branches(self) -> Branches:
+        return _ValueForm.branches(self) | PolicyForm.branches(self)
 
     def clean_master_key(self) -> MasterKey:
         master_key: MasterKey = self.cleaned_data["master_key"]

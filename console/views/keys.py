@@ -50,14 +50,15 @@ def options(request: ConsoleRequest) -> HttpResponse:
     the reason, where somebody types its name."""
     typed, use = request.GET.get("q", "")[:64], request.GET.get("for", "")
     keys = Key.visible_to(request.actor, request.region)
-    found = keys.usable(use).options(typed)
-    context = {"found": found, "withheld": keys.withheld(typed, use, OPTIONS - len(found)), "q": typed}
+    found = keys.usable(use).bindable(use, request.actor, request.region).options(typed)
+    withheld = keys.withheld(typed, use, OPTIONS - len(found), request.actor, request.region)
+    context = {"found": found, "withheld": withheld, "q": typed}
     return render(request, "keys/_options.html", context)
 
 
 @allows("key.create")
 def create(request: ConsoleRequest) -> HttpResponse:
-    form = CreateKey(request.POST or None)
+    form = CreateKey(request.POST or None, region=request.region, actor=request.actor)
     if form.is_valid():
         given, entered = form.cleaned_data, form.new_value()
         try:
@@ -72,6 +73,7 @@ def create(request: ConsoleRequest) -> HttpResponse:
                     once=form.token,
                     generated=form.generated,
                     trimmed=entered.trimmed,
+                    policy=form.policy,
                 )
             )
         except AlreadyDone as done:

@@ -1,15 +1,20 @@
 """Finding keys: by name, by search and filter, and while somebody types into a picker. 100,000 keys are found within milliseconds."""
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from django.db import connection, models
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
+from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
+from secrets_app.models import policy
 from secrets_app.models.reference import Reference
 from secrets_app.models.version import KeyVersion
+from secrets_app.scope import Scoped
 
 if TYPE_CHECKING:
     from secrets_app.models.key import Key
@@ -40,13 +45,21 @@ class KeyQuerySet(models.QuerySet["Key"]):
         presents it yet (CONSUMER). See KeyVersion.why_unusable; of any other word, all."""
         return self.filter(_can_be(use)) if use in USES else self.all()
 
-    def withheld(self, typed: str, use: str, most: int) -> list[tuple["Key", str]]:
-        """Keys that a picker would offer for what was typed, could they be bound for this use; each with the reason why not. One query."""
+    def bindable(self, use: str, by: Actor, region: Scoped) -> Self:
+        """Those that this person may bind for a use somewhere: whoever may set policies, all. Where exactly, the deed looks at."""
+        return self.all() if by.may("key.set_policy", region) else self.filter(_lets(use, by.teams))
+
+    def withheld(self, typed: str, use: str, most: int, by: Actor, region: Scoped) -> list[tuple["Key", str]]:
+        """Keys that a picker would offer for what was typed, could they be bound for this use by this person; each with the reason why
+        not. One query."""
         if not (typed := _bare(typed).lower()) or most < 1:
             return []
-        cannot = self.filter(name_folded__contains=typed).filter(Q(enabled=False) | ~_can_be(use) if use in USES else Q(enabled=False))
+        sets = by.may("key.set_policy", region)
+        why = Q(enabled=False) | (~_can_be(use) if use in USES else Q(pk__in=())) | (Q(pk__in=()) if sets else ~_lets(use, by.teams))
+        cannot = self.filter(name_folded__contains=typed).filter(why)
         told = cannot.annotate(sendable=_can_be(OUTBOUND), acceptable=_can_be(INBOUND)).order_by("name_folded")
-        return [(key, _why_not(key)) for key in told.only("name", "description", "version", "reference_count", "enabled")[:most]]
+        columns = ("name", "description", "version", "reference_count", "enabled", "policy")
+        return [(key, _why_not(key, use, None if sets else by)) for key in told.only(*columns)[:most]]
 
     def search(self, text: str) -> Self:
         """Keys whose name or description holds every word of the text, whatever its case. A pasted $ref{name} finds that key.
@@ -95,10 +108,27 @@ def _can_be(use: str) -> Exists | Q:
     return Q(acceptable) & ~Q(Exists(Reference.objects.filter(key=OuterRef("pk"), realm=Reference.REGION)))
 
 
-def _why_not(key: "Key") -> str:
-    """In a few words, for a row of a list."""
+def _lets(use: str, teams: Collection[UUID]) -> Q:
+    """By the policy as it is stored (policy.written): what kinds may have the key, and which teams may bind it."""
+    kinds = {CONSUMER: (policy.CONSUMER,), INBOUND: (policy.PLUGIN,)}.get(use, (*policy.SENDING, policy.PLUGIN))
+    goes, mine = Q(policy__startswith='{"open":true'), ~Q(policy__contains='"teams":[')
+    for kind in kinds if use in USES else policy.KINDS:
+        goes |= Q(policy__contains=f'"{kind}"')
+    for team in teams:
+        mine |= Q(policy__contains=f'"{team}"')
+    return goes & mine
+
+
+def _why_not(key: "Key", use: str, by: Actor | None) -> str:
+    """In a few words, for a row of a list. `by`, where it is somebody whom a policy binds."""
     if not key.enabled:
         return str(_("Disabled"))
+    if by and key.policy.closed:
+        return str(_("May go nowhere yet: an owner or a key manager binds it first"))
+    if by and not key.policy.lets_bind(by.teams):
+        return str(_("Only members of certain teams may bind it"))
+    if by and not type(key).objects.filter(_lets(use, by.teams), pk=key.pk).exists():
+        return str(_("Its policy does not allow this use"))
     if not getattr(key, "sendable", True):
         return str(_("Its value cannot travel in a header"))
     if not getattr(key, "acceptable", True):

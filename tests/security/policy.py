@@ -168,6 +168,15 @@ ROWS: dict[str, Row] = {
     "key-detail": Row(NOUNS, _named("partner"), level="shared"),
     "key-references": Row(NOUNS, _named("partner"), level="shared"),
     "key-use": Row(WIRING, _named("partner"), level="instance"),
+    "key-policy": Row(NOUNS, _named("partner"), level="shared"),
+    "key-set-policy": Row(
+        KEYS,
+        _named("spare"),
+        lambda world: (
+            {"reach": "bounded", "kinds": "ai_service", "hosts": "api.example.com", "lock_version": world.lock(Key, "spare")} | _once()
+        ),
+        "key.set_policy",
+    ),
     "key-move": Row(
         WIRING,
         _named("edge2"),

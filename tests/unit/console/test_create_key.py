@@ -35,7 +35,7 @@ def test_the_form_asks_in_the_documented_words(region: Region) -> None:
     for label in ("Key name", "Description", "Generation method", "Key content"):
         assert label in page
     assert "Storage: KMS instance Built-in, master key Default" in text(get(NEW))
-    assert page.count('class="branch"') == 2
+    assert page.count('class="branch"') == 5
 
 
 def test_a_pasted_value_leads_to_the_keys_page(region: Region) -> None:

@@ -119,8 +119,8 @@ def test_deeds_that_are_not_allowed_say_who_may(region: Region) -> None:
     cast.key(region, "one")
     for who in ("vera", "olive"):
         menu = row("one", who)
-        assert menu.count('aria-disabled="true"') == 4
-        assert menu.count("Needs Key manager") == 4
+        assert menu.count('aria-disabled="true"') == 5
+        assert menu.count("Needs Key manager") == 5
         assert "/one/rotate/" not in menu
         assert "/new/" not in markup(get(KEYS, who))
     assert "/one/rotate/" in row("one", "kim")
