@@ -1,5 +1,6 @@
 """The door of the console: every address asks who comes and what they may, before its view runs. Without a declaration nobody passes."""
 
+import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from gateway.models import Instance
 from secrets_app.actor import Actor
 from secrets_app.db import reading
 from secrets_app.errors import NotFound, VaultError
+from secrets_app.framing import framed
 from secrets_app.models import Region, User
 from secrets_app.models.refusals import record_refusal
 from secrets_app.scope import EVERYWHERE, Scoped
@@ -177,7 +179,15 @@ def _drain(request: HttpRequest) -> None:
 
 def _actor(request: HttpRequest) -> Actor | None:
     user = request.user
-    return user.as_actor(address_of(request), request.request_id) if isinstance(user, User) else None  # type: ignore[attr-defined]
+    if not isinstance(user, User):
+        return None
+    return user.as_actor(address_of(request), request.request_id, _session_of(request))  # type: ignore[attr-defined]
+
+
+def _session_of(request: HttpRequest) -> str:
+    """A hash of its key: the log tells a person's sessions apart, and whoever reads it cannot take one over."""
+    key = request.session.session_key or ""
+    return hashlib.sha256(framed(b"session", key.encode())).hexdigest()[:16] if key else ""
 
 
 def _holds_nul(request: HttpRequest) -> bool:

@@ -188,6 +188,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/sessions/end-others/", own_account.end_other_sessions, name="account-end-other-sessions"),
     path("account/sessions/<uuid:ref>/end/", own_account.end_session, name="account-end-session"),
     path("audit/", audit.entries, name="audit-list"),
+    path("audit/export/", audit.export, name="audit-export"),
     path("audit/<int:seq>/", audit.entry, name="audit-detail"),
     path("team/", people.list_, name="user-list"),
     path("team/people/<person:username>/", people.detail, name="user-detail"),

@@ -55,17 +55,22 @@ def level_of(action: str) -> str:
 class Action:
     """`text` completes "<actor> ... <target>". `facts` is the allow-list of what an entry may say.
 
-    `publishes`: the gateways of the entry's region may have to change.
+    `publishes`: the gateways of the entry's region may have to change. Of an edit, `shows` are the properties whose state before and after
+    an entry tells, `hides` those of which it says no more than that they changed.
     """
 
     text: Promise
     roles: frozenset[str]
     publishes: bool = False
     facts: frozenset[str] = frozenset()
+    shows: frozenset[str] = frozenset()
+    hides: frozenset[str] = frozenset()
 
 
-def _row(text: Promise, *roles: str, publishes: bool = False, facts: str = "") -> Action:
-    return Action(text, frozenset({OWNER, SYSTEM, *roles}), publishes, frozenset(facts.split()))
+def _row(text: Promise, *roles: str, publishes: bool = False, facts: str = "", shows: str = "", hides: str = "") -> Action:
+    return Action(
+        text, frozenset({OWNER, SYSTEM, *roles}), publishes, frozenset(facts.split()), frozenset(shows.split()), frozenset(hides.split())
+    )
 
 
 def _system(text: Promise, facts: str = "", publishes: bool = False) -> Action:
@@ -82,13 +87,14 @@ _JWT = "method key_type claim pass_through url"  # of a consumer's tokens
 ACTIONS: dict[str, Action] = {
     "overview.view": _row(_("opened the overview of"), KEY_MANAGER, OPERATOR, VIEWER, AUDITOR),
     "audit.view": _row(_("opened the audit log"), AUDITOR),
+    "audit.export": _row(_("exported the audit log of"), AUDITOR, facts="format entries filter upto"),
     "settings.view": _row(_("opened the settings")),
     "settings.edit_reveal": _row(_("set the policy on revealing values of"), facts="policy previous"),
     "region.create": _row(_("created region"), publishes=True, facts="title"),
     #
     "key.view": _row(_("opened key"), KEY_MANAGER, OPERATOR, VIEWER),
     "key.create": _row(_("created key"), KEY_MANAGER, facts="version generated storage trimmed policy"),
-    "key.edit": _row(_("edited key"), KEY_MANAGER, facts="changed"),
+    "key.edit": _row(_("edited key"), KEY_MANAGER, facts="changed", shows="description"),
     "key.rotate": _row(_("rotated key"), KEY_MANAGER, publishes=True, facts="version previous overlap_hours holders generated trimmed"),
     "key.roll_back": _row(_("rolled back key"), KEY_MANAGER, publishes=True, facts="version previous overlap_hours holders"),
     "key.disable": _row(_("disabled key"), KEY_MANAGER, publishes=True, facts="holders"),
@@ -101,7 +107,9 @@ ACTIONS: dict[str, Action] = {
     #
     "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
     "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="policy generation source key enabled trimmed " + _JWT),
-    "consumer.edit": _row(_("edited consumer"), OPERATOR, publishes=True, facts="changed source " + _JWT),
+    "consumer.edit": _row(
+        _("edited consumer"), OPERATOR, publishes=True, facts="changed source " + _JWT, shows="description source", hides="tokens"
+    ),
     "consumer.switch_method": _row(
         _("switched the authentication method of consumer"),
         OPERATOR,
@@ -127,7 +135,7 @@ ACTIONS: dict[str, Action] = {
     #
     "instance.view": _row(_("opened instance"), KEY_MANAGER, OPERATOR, VIEWER),
     "instance.create": _row(_("created instance"), OPERATOR, publishes=True, facts="version"),
-    "instance.upgrade": _row(_("upgraded instance"), OPERATOR, publishes=True, facts="version previous"),
+    "instance.upgrade": _row(_("upgraded instance"), OPERATOR, publishes=True, facts="version previous", shows="version"),
     "instance.delete": _row(_("deleted instance"), OPERATOR, publishes=True, facts="services nodes grants"),
     "node.remove": _row(_("removed node"), OPERATOR, publishes=True, facts="instance"),
     #
@@ -143,6 +151,8 @@ ACTIONS: dict[str, Action] = {
         OPERATOR,
         publishes=True,
         facts="policy instance changed supplier address bot_type header apps generation keys released trimmed",
+        shows="supplier protocol address bot_type header",
+        hides="keys",
     ),
     "service.delete": _row(_("deleted service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
     "service.require_authentication": _row(
@@ -160,7 +170,11 @@ ACTIONS: dict[str, Action] = {
         _("created MCP service"), OPERATOR, publishes=True, facts="instance address transport path message_path consumer_authentication"
     ),
     "mcp.edit": _row(
-        _("edited MCP service"), OPERATOR, publishes=True, facts="policy instance changed address transport path message_path"
+        _("edited MCP service"),
+        OPERATOR,
+        publishes=True,
+        facts="policy instance changed address transport path message_path",
+        shows="address transport path message_path",
     ),
     "mcp.test": _row(_("tested the connection of MCP service"), OPERATOR, facts="instance address key path public_key"),
     "mcp.delete": _row(_("deleted MCP service"), OPERATOR, publishes=True, facts="instance released consumers rules"),
@@ -193,7 +207,14 @@ ACTIONS: dict[str, Action] = {
     "rule.disable": _row(_("disabled the rule of"), OPERATOR, publishes=True, facts="instance plugin service"),
     "rule.delete": _row(_("deleted the rule of"), OPERATOR, publishes=True, facts="instance plugin service released"),
     "custom_plugin.create": _row(_("created custom plug-in"), OPERATOR, publishes=True, facts="version phase priority"),
-    "custom_plugin.edit": _row(_("edited custom plug-in"), OPERATOR, publishes=True, facts="policy changed version phase priority"),
+    "custom_plugin.edit": _row(
+        _("edited custom plug-in"),
+        OPERATOR,
+        publishes=True,
+        facts="policy changed version phase priority",
+        shows="description phase priority",
+        hides="source schema",
+    ),
     "custom_plugin.delete": _row(_("deleted custom plug-in"), OPERATOR, publishes=True, facts="version"),
     #
     "user.view": _row(_("opened person")),
@@ -217,7 +238,7 @@ ACTIONS: dict[str, Action] = {
     #
     "team.view": _row(_("opened team")),
     "team.create": _row(_("created team")),
-    "team.edit": _row(_("edited team"), facts="changed name"),
+    "team.edit": _row(_("edited team"), facts="changed name", shows="name description"),
     "team.delete": _row(_("deleted team"), facts="roles members"),
     "team.add_member": _row(_("added a person to team"), facts="member roles"),
     "team.remove_member": _row(_("removed a person from team"), facts="member roles"),

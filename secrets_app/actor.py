@@ -38,6 +38,7 @@ class Actor:
     teams: frozenset[UUID] = frozenset()
     bounds: Scope = EVERYWHERE
     only: frozenset[str] | None = None
+    session: str = ""  # a hash of it, where there is one: it tells sessions apart and opens none
 
     @classmethod
     def system(cls, name: str) -> "Actor":

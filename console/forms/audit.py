@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django import forms
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +16,7 @@ from secrets_app.access import ACTIONS
 from secrets_app.actor import Actor
 from secrets_app.models import AuditEntry, Region
 from secrets_app.models.audit import OK, REFUSED
+from secrets_app.models.looking import Search
 
 # By the noun that an action's name begins with; the rest is told in the entry's own words.
 NOUNS: dict[str, Promise] = {
@@ -49,12 +51,15 @@ class AuditFilter(forms.Form):
     actor = forms.CharField(label=_("Actor"), required=False, max_length=150, widget=forms.TextInput({"placeholder": _("whole name")}))
     action = forms.ChoiceField(label=_("Action"), required=False)
     object = forms.CharField(
-        label=_("Object"), required=False, max_length=200, widget=forms.TextInput({"placeholder": _("part of its name")})
+        label=_("Object"), required=False, max_length=200, widget=forms.TextInput({"placeholder": _("beginning of its name")})
     )
     outcome = forms.ChoiceField(
         label=_("Outcome"), required=False, choices=[("", _("Any outcome")), (OK, _("Done")), (REFUSED, _("Refused"))]
     )
     region = forms.ChoiceField(label=_("Region"), required=False)
+    address = forms.GenericIPAddressField(label=_("Address"), required=False)
+    request = forms.RegexField(label=_("Request ID"), required=False, regex=r"[0-9a-f]{32}")
+    session = forms.RegexField(regex=r"[0-9a-f]{16,64}", required=False, widget=forms.HiddenInput)
     about = forms.CharField(required=False, max_length=100, widget=forms.HiddenInput)  # one object whatever its name: "key:<id>"
 
     def __init__(self, query: Any, actor: Actor) -> None:
@@ -77,24 +82,41 @@ class AuditFilter(forms.Form):
             raise forms.ValidationError(_("Choose a time after the one in From (UTC)."))
         return until
 
-    def narrow(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-        """The entries asked for; none while something asked for cannot be read."""
-        if not self.is_valid():
-            return entries.none()
+    def search(self) -> Search:
+        """Only of a form that is valid."""
         asked = self.cleaned_data
         kind, _colon, pk = asked["about"].partition(":")
-        exact = {
-            "at__gte": asked["since"],
-            "at__lte": asked["until"],
-            "actor__iexact": asked["actor"],
-            "action": asked["action"],
-            "target__icontains": asked["object"],
-            "outcome": asked["outcome"],
-            "region_id": self._region_id(asked["region"]),
-            "target_kind": kind,
-            "target_id": pk,
-        }
-        return entries.filter(**{lookup: value for lookup, value in exact.items() if value})
+        return Search(
+            since=asked["since"],
+            until=asked["until"],
+            actor=asked["actor"],
+            action=asked["action"],
+            object=asked["object"],
+            outcome=asked["outcome"],
+            region_id=self._region_id(asked["region"]),
+            address=asked["address"],
+            request_id=asked["request"],
+            session=asked["session"],
+            kind=kind,
+            pk=pk,
+        )
+
+    def narrow(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """The entries asked for; none while something asked for cannot be read."""
+        return self.search().among(entries) if self.is_valid() else entries.none()
+
+    @property
+    def query(self) -> str:
+        """For the address of another page about the same entries."""
+        asked = QueryDict(mutable=True)
+        asked.update({name: self.data[name] for name in self.fields if self.data.get(name)})
+        return f"?{asked.urlencode()}" if asked else ""
+
+    def told(self) -> list[tuple[str, str]]:
+        """What is asked for, in words."""
+        asked = [(field, self.data.get(field.name, "")) for field in self.visible_fields()]
+        told = [(str(field.label), str(dict(_flat(field.field)).get(said, said))) for field, said in asked if said]
+        return told + ([(str(_("Object")), self.data["about"])] if self.data.get("about") else [])
 
     @property
     def narrows(self) -> bool:
@@ -102,6 +124,14 @@ class AuditFilter(forms.Form):
 
     def _region_id(self, name: str) -> UUID | None:
         return next((region.pk for region in self._regions if region.name == name), None)
+
+
+def _flat(field: forms.Field) -> list[tuple[str, str]]:
+    """The choices of a field without their groups."""
+    found: list[tuple[str, str]] = []
+    for value, label in getattr(field, "choices", ()):
+        found += label if isinstance(label, list) else [(value, label)]
+    return found
 
 
 def _actions() -> list[tuple[Promise, list[tuple[str, str]]]]:

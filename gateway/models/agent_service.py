@@ -97,8 +97,9 @@ class AgentService(Service):
                 by.require("key.bind", self)  # another address: the keys go to somebody else
             if keys is None and AGENTS[agent.kind].apps != self.agent.apps:
                 raise Invalid({"supplier": [str(_("Another kind of agent has keys of its own. Enter or choose them again."))]})
-            columns, was = _columns(agent, parsed), self.destination
+            columns, was, before = _columns(agent, parsed), self.destination, self._told()
             changed = self._set(**columns)
+            entry.compare(before, self._told() | ({"keys": True} if keys is not None else {}))
             facts: dict[str, Any] = {"instance": self.instance.ref, **self._told()}
             if keys is not None:
                 facts |= {**self._told_keys(keys), "released": self._replace(keys, by)}

@@ -107,7 +107,10 @@ class AiService(Service):
             if keys is None and SUPPLIERS[supplier].one_key and self.references.count() > 1:
                 raise Invalid({"supplier": [str(_("This supplier takes exactly one API key; this service has several."))]})
             was = self.destination
-            changed = self._set(supplier=supplier, protocol=protocol, address=str(parsed))
+            columns = {"supplier": supplier, "protocol": protocol, "address": str(parsed)}
+            before = {name: getattr(self, name) for name in columns}
+            changed = self._set(**columns)
+            entry.compare(before, columns | ({"keys": True} if keys is not None else {}))
             facts: dict[str, Any] = {"instance": self.instance.ref, "supplier": supplier, "address": str(parsed)}
             if keys is not None:
                 released = self._release()

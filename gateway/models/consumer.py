@@ -157,6 +157,9 @@ class Consumer(Noun):
                 changed["tokens"] = Jwt._write(self, jwt, by)
             entry.facts = {"source": in_words(places), "changed": [name for name, differs in changed.items() if differs]}
             entry.facts |= told_jwt(jwt) if jwt else {}
+            before = {"description": self.description, "source": in_words(self.sources), "tokens": None}
+            after = {"description": description, "source": in_words(places), "tokens": changed.get("tokens") or None}
+            entry.compare(before, after)
             self.description, self.sources = description, places
             self._save("description", "sources")
             entry.stamp(self)

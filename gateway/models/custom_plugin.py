@@ -137,6 +137,7 @@ class CustomPlugin(Noun):
             changed = [name for name, new in columns.items() if getattr(self, name) != new]
             if "source" in changed and self._is_shown_keys():
                 by.require("key.bind", self)  # another script: the keys go to somebody else
+            entry.compare({name: getattr(self, name) for name in columns}, columns)
             for name, new in columns.items():
                 setattr(self, name, new)
             if "schema" in changed:

@@ -105,6 +105,7 @@ class Instance(Noun):
             if version not in newer_than(self.version):
                 raise Invalid({"version": [str(_("Choose a version newer than %(version)s.") % {"version": self.version})]})
             entry.facts = {"version": version, "previous": self.version}
+            entry.compare({"version": self.version}, {"version": version})
             self.version = version
             self._save("version")
             entry.stamp(self)

@@ -104,8 +104,9 @@ class McpService(Service):
         with deed(by, "mcp.edit", self) as entry:
             self._lock(lock_version)
             parsed = _check({}, address, ours, transport, path, message_path)
-            columns, was = _columns(parsed, transport, path, message_path), self.destination
+            columns, was, before = _columns(parsed, transport, path, message_path), self.destination, self._told()
             changed = self._set(**columns)
+            entry.compare(before, self._told())
             if self.generation == REFERENCE and changed:
                 by.require("key.bind", self)  # the key goes to somebody else
             self._save(*columns)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Never, Protocol
 from uuid import UUID
 
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from secrets_app import chain
@@ -23,6 +24,7 @@ from secrets_app.models.epoch import SealedEpoch
 from secrets_app.scope import Scope
 
 OK, REFUSED = "ok", "refused"
+DIFF, CHANGED = "diff", "changed"
 APPEND_ONLY = "The audit log is append-only."
 
 Fact = str | int | bool | list[str] | None
@@ -90,7 +92,12 @@ class AuditEntry(models.Model):
             models.Index(fields=["region_id", "seq"]),
             models.Index(fields=["target_kind", "target_id", "seq"]),
             models.Index(fields=["action", "seq"]),
-            models.Index(fields=["actor", "seq"]),
+            models.Index(fields=["at", "seq"]),
+            models.Index(fields=["address", "seq"]),
+            models.Index(fields=["request_id"]),
+            models.Index(fields=["session"]),
+            models.Index(Lower("actor"), "seq", name="audit_by_actor"),
+            models.Index(fields=["seq"], condition=models.Q(outcome=REFUSED), name="audit_refused"),
         ]
 
     @classmethod
@@ -158,7 +165,7 @@ class Verdict:
 
 
 class Draft:
-    """The entry of a deed under way. The deed sets `facts`, and `target` once a new subject exists."""
+    """The entry of a deed under way. The deed sets `facts`, compares what it edits, and sets `target` once a new subject exists."""
 
     def __init__(
         self, by: Actor, action: str, target: Subject | None, operation: UUID | None, given: Mapping[str, Fact] | None = None
@@ -167,6 +174,20 @@ class Draft:
         self.given = dict(given or {})
         self.facts = dict(self.given)
         self._stamped: list[models.Model] = []
+        self._diff: dict[str, list[Fact] | str] = {}
+
+    def compare(self, before: Mapping[str, Fact], after: Mapping[str, Fact]) -> None:
+        """The properties of an edit: of those that the action shows the entry will state both, of those it hides that they differ.
+
+        Raises ValueError for one that the action's row does not know, so that nothing is told by accident.
+        """
+        known = ACTIONS[self.action]
+        if strange := (before.keys() | after.keys()) - known.shows - known.hides:
+            raise ValueError(f"{self.action} may not compare {sorted(strange)}")
+        for name in sorted(before.keys() | after.keys()):
+            was, becomes = before.get(name), after.get(name)
+            if was != becomes:
+                self._diff[name] = CHANGED if name in known.hides else [was, becomes]
 
     def stamp(self, *rows: models.Model) -> None:
         """These rows changed with this entry: their `changed_seq` becomes its seq, which tells when a node has caught up with them."""
@@ -188,13 +209,13 @@ class Draft:
             actor_id=self.by.user_id,
             address=self.by.address,
             request_id=self.by.request_id,
-            session=getattr(self.by, "session", ""),
+            session=self.by.session,
             action=self.action,
             outcome=outcome,
             target_kind=target.audit_kind if target else "",
             target_id=str(target.pk) if target else "",
             target=target.audit_name[:200] if target else "",
-            facts=self.facts,
+            facts=self.facts | ({DIFF: self._diff} if self._diff and outcome == OK else {}),
             operation=self.operation if outcome == OK else None,
             prev_hash=head.hash,
         )

@@ -137,6 +137,7 @@ class Key(models.Model):
             self._lock(lock_version)
             if len(description) > DESCRIPTION_LIMIT:
                 raise Invalid({"description": [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]})
+            entry.compare({"description": self.description}, {"description": description})
             self.description = description
             self.search_text = search_text_of(self.name or "", description)
             self._save("description", "search_text")

@@ -75,6 +75,7 @@ class Team(models.Model):
             _check(name, description, type(self).objects.exclude(pk=self.pk))
             given = {"name": name, "description": description}
             entry.facts = {"changed": [field for field, text in given.items() if getattr(self, field) != text], "name": name}
+            entry.compare({"name": self.name, "description": self.description}, given)
             self.name, self.name_folded, self.description = name, _folded(name), description
             self.lock_version += 1
             self.save()

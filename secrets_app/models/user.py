@@ -58,10 +58,10 @@ class User(AbstractUser):
     def audit_name(self) -> str:
         return self.username
 
-    def as_actor(self, address: str = "", request_id: str = "") -> Actor:
+    def as_actor(self, address: str = "", request_id: str = "", session: str = "") -> Actor:
         """Two queries: the teams, and the roles held directly and through them."""
         teams = frozenset(self.memberships.values_list("team_id", flat=True))
-        return Actor(self.username, RoleGrant.held_by(self, teams), self.pk, address, request_id, teams)
+        return Actor(self.username, RoleGrant.held_by(self, teams), self.pk, address, request_id, teams, session=session)
 
     def came_in_from(self, address: str) -> bool:
         """Whether this person ever signed in from there."""

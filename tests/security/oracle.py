@@ -47,7 +47,7 @@ def expected(row: Row, level: str, who: Who, at: Scope, method: str, home: Scope
         return REFUSED
     if row.of and not any(place == EVERYWHERE or (row.of == "region" and place[0] == home[0]) for place in able):
         return ABSENT
-    done_at = {"": at, "everywhere": EVERYWHERE, "region": (home[0], None), "instance": home}[row.deed]
+    done_at = {"": at, "everywhere": EVERYWHERE, "region": (home[0], None), "instance": home, "held": able[0]}[row.deed]
     if method == "POST" and not any(covers(place, done_at) for place in able):
         return NOT_DONE
     return OPEN

@@ -32,7 +32,7 @@ class Row:
     `level` is how narrowly a role that opens the address can be held: "instance", "region" or "deployment", where it is not what the
     address itself tells; "shared" is what whoever holds a role in a region, or in an instance of it, sees of the region. `of` says where
     the thing lies that an address without a region names, and `deed` where the body's deed is done, if not where the address lies: who
-    may not act there is refused.
+    may not act there is refused; "held" is the place where the person holds the right, which the deed then keeps to.
     """
 
     who: str
@@ -132,6 +132,7 @@ ROWS: dict[str, Row] = {
     "styleguide-options": Row(ALL, level="shared"),
     "styleguide-scene": Row(ALL, lambda world: {"name": "consumer"}, level="shared"),
     "audit-list": Row(LOG, level="region"),
+    "audit-export": Row(LOG, body=_says(format="jsonl"), action="audit.export", level="region", deed="held"),
     "audit-detail": Row(LOG, lambda world: {"seq": "1"}, level="region", of="everywhere"),
     "settings": Row(OWNERS),
     "settings-edit-reveal": Row(OWNERS, body=_says(policy="on"), action="settings.edit_reveal"),

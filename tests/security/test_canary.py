@@ -86,6 +86,8 @@ def visitor(latchkey: Up, canaries: Canaries) -> Iterator[Visitor]:
         "/settings/",
     ):
         assert visitor.get(path).status_code == 200
+    for form in ("csv", "jsonl"):
+        assert visitor.post("/audit/export/", {"format": form}).status_code == 200
     yield visitor
     visitor.http.close()
 

@@ -58,7 +58,7 @@ def test_writing(world: World, name: str) -> None:
         answer = client.post(url, body)
         entries = list(AuditEntry.objects.filter(seq__gt=seen).values_list("action", "outcome"))
         if row.may(who):
-            assert answer.status_code in (200, 302, 303), f"{who} may post to {url}: {words(answer.content)}"
+            assert answer.status_code in (200, 302, 303), f"{who} may post to {url}: {words(answer.getvalue())}"
             assert entries == [(action, "ok") for action in (row.action, row.also) if action], f"{who} posting to {url}"
         else:
             assert answer.status_code == 403, f"{who} may not post to {url}"

@@ -130,7 +130,7 @@ def _ask(name: str, row: Row, client: Client, who: Who, cell: World, method: str
         right = status in ANSWERS[should] and not (status == 302 and answer["Location"].startswith("/sign-in/") and row.who != "anybody")
     if method == "POST" and row.who != "anybody":
         right = right and done == ([row.action] if should == OPEN else [])
-    told = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))[-200:]
+    told = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.getvalue().decode()))[-200:]
     return "" if right else f"{who.name or 'nobody'} {method} {answer.request['PATH_INFO']}: {status} {done}, expected {should}: {told}"
 
 

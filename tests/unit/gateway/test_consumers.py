@@ -147,7 +147,11 @@ def test_an_edit_says_what_changed(region: Region) -> None:
     edit(consumer, description="Now with words", sources=(Source("header", "x-api-key"),))
     stored = Consumer.objects.get(pk=consumer.pk)
     assert (stored.description, stored.sources, stored.lock_version) == ("Now with words", (Source("header", "x-api-key"),), 2)
-    assert last_entry().facts == {"changed": ["description", "credential source"], "source": "header x-api-key"}
+    assert last_entry().facts == {
+        "changed": ["description", "credential source"],
+        "source": "header x-api-key",
+        "diff": {"description": ["", "Now with words"], "source": ["Authorization: Bearer", "header x-api-key"]},
+    }
     assert stored.changed_seq == last_entry().seq
 
 

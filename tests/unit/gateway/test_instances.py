@@ -119,7 +119,8 @@ def test_an_upgrade_lets_services_refer_to_keys_and_leads_no_way_back(region: Re
         cast.service(instance, keys=[cast.key(region, "provider")])
     instance.upgrade("2.1.11", by=cast.actor("olive"))
     entry = last_entry()
-    assert (entry.action, entry.target, entry.facts) == ("instance.upgrade", "east", {"version": "2.1.11", "previous": "2.1.10"})
+    told = {"version": "2.1.11", "previous": "2.1.10", "diff": {"version": ["2.1.10", "2.1.11"]}}
+    assert (entry.action, entry.target, entry.facts) == ("instance.upgrade", "east", told)
     assert Instance.objects.get(pk=instance.pk).changed_seq == entry.seq
     cast.service(instance, keys=[Key.objects.get(name="provider")])
     for version in ("2.1.11", "2.1.10", "9.9.9", ""):

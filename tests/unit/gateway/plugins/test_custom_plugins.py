@@ -86,7 +86,8 @@ def test_an_edit_is_a_new_version_for_every_instance(region: Region) -> None:
     plugin = cast.plugin(cast.instance(region), "signer")
     edit(custom, source="-- other", priority=20)
     assert (custom.number, custom.source, custom.changed_seq) == (2, "-- other", last_entry().seq)
-    assert last_entry().facts == {"changed": ["source", "priority"], "version": 2, "phase": "default", "priority": 20}
+    diff = {"priority": [10, 20], "source": "changed"}
+    assert last_entry().facts == {"changed": ["source", "priority"], "version": 2, "phase": "default", "priority": 20, "diff": diff}
     assert Plugin.objects.get(pk=plugin.pk).official.priority == 20
 
 
