@@ -32,6 +32,7 @@ _DEPTH = {DEPLOYMENT: 0, REGION: 1, INSTANCE: 2}
 # Of what lies in an instance a right may be held there; of what a region shares, in the region at least; of the rest, everywhere.
 _LEVELS = {
     "settings": DEPLOYMENT, "deployment": DEPLOYMENT, "user": DEPLOYMENT, "team": DEPLOYMENT, "role": INSTANCE,
+    "invitation": DEPLOYMENT,
     "instance": INSTANCE, "node": INSTANCE, "service": INSTANCE, "mcp": INSTANCE, "plugin": INSTANCE, "rule": INSTANCE,
 }  # fmt: skip
 _LEVEL_OF = {
@@ -242,6 +243,10 @@ ACTIONS: dict[str, Action] = {
     "team.delete": _row(_("deleted team"), facts="roles members"),
     "team.add_member": _row(_("added a person to team"), facts="member roles"),
     "team.remove_member": _row(_("removed a person from team"), facts="member roles"),
+    "invitation.view": _row(_("opened the invitations")),
+    "invitation.create": _row(_("invited"), facts="role scope"),
+    "invitation.revoke": _row(_("revoked the invitation of")),
+    "invitation.accept": _row(_("accepted the invitation of"), EVERYBODY, facts="role scope member"),
     "role.view": _row(_("opened the roles"), EVERYBODY),
     "role.grant": _row(_("gave a role to"), facts="role scope"),
     "role.revoke": _row(_("took a role from"), facts="role scope"),

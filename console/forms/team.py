@@ -90,3 +90,16 @@ class GrantRole(DeedForm):
         field = self.fields[name]
         assert isinstance(field, forms.ChoiceField)
         field.choices = choices
+
+
+class Invite(GrantRole):
+    """Who shall come, and what they shall hold."""
+
+    username = forms.CharField(
+        label=_("Username"),
+        max_length=150,
+        strip=False,
+        help_text=_("What they sign in with. It is never changed."),
+        error_messages={"required": _("Enter a username.")},
+    )
+    note = forms.CharField(label=_("Note"), required=False, max_length=200, help_text=_("For you and other owners, such as a whole name."))

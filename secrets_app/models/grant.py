@@ -107,7 +107,7 @@ class RoleGrant(models.Model):
         """Raises Invalid (fields role, scope), OwnRights, AboveOwn, and Conflict for what is held there already."""
         given = Given(holder, where)
         with deed(by, "role.grant", given, once=once, facts={"role": role, "scope": place_of(where)}):
-            _check(role, where.scope)
+            check_role(role, where.scope)
             with rights_change(by, "role.grant", where) as giver:
                 refuse_own(giver, holder)
                 refuse_above(giver, role, where.scope)
@@ -226,7 +226,7 @@ def _still_there(*rows: Any) -> None:
             raise NotFound()
 
 
-def _check(role: str, scope: Scope) -> None:
+def check_role(role: str, scope: Scope) -> None:
     if role not in ROLES:
         raise Invalid({"role": [_("Choose one of the roles listed.")]})
     if scope.instance and role not in FOR_AN_INSTANCE:

@@ -13,7 +13,7 @@ from secrets_app.scope import EVERYWHERE, Scope
 
 # The first words of other addresses: /<region>/ must never hide one.
 RESERVED_REGIONS = frozenset(
-    "account accounts admin audit healthz metrics readyz settings sign-in sign-out static styleguide team theme".split()  # noqa: SIM905
+    "account accounts admin api audit healthz invited metrics readyz settings sign-in sign-out static styleguide team theme".split()  # noqa: SIM905
 )
 
 REVEAL_OFF, REVEAL_ON = "off", "on"

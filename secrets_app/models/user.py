@@ -78,6 +78,12 @@ class User(AbstractUser):
             entry.facts = {"roles": sorted(roles)}
         return user
 
+    @classmethod
+    def made(cls, username: str, password: str) -> "User":
+        """Inside another deed. Raises Invalid (fields username, password)."""
+        _check_new_user(username, password, set())
+        return cls.objects.create_user(username, password=password)
+
     def disable(self, *, by: Actor) -> None:
         """Refused at the next request. Raises OwnRights, LastOwner, and Conflict for who is disabled already."""
         self._switch("user.disable", False, by)
@@ -144,12 +150,19 @@ class User(AbstractUser):
             entry.facts = {"theme": theme}
 
 
+def username_problem(username: str) -> object:
+    """Why nobody new can have this name, or nothing."""
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9@.+_-]{0,149}", username):
+        return _("Use 1 to 150 letters, digits and @ . + - _, starting with a letter or a digit.")
+    if User.objects.filter(username__iexact=username).exists():
+        return _("A person with this username exists. Choose another.")
+    return None
+
+
 def _check_new_user(username: str, password: str, roles: set[str]) -> None:
     errors: dict[str, list[object]] = {}
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9@.+_-]{0,149}", username):
-        errors["username"] = [_("Use 1 to 150 letters, digits and @ . + - _, starting with a letter or a digit.")]
-    elif User.objects.filter(username__iexact=username).exists():
-        errors["username"] = [_("A person with this username exists. Choose another.")]
+    if problem := username_problem(username):
+        errors["username"] = [problem]
     try:
         validate_password(password, User(username=username))
     except ValidationError as weak:

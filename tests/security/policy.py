@@ -153,6 +153,10 @@ ROWS: dict[str, Row] = {
     "team-grant": Row(OWNERS, _team(), _says(role="operator", where="everywhere"), "role.grant", level="instance", of="everywhere"),
     "team-add-member": Row(OWNERS, _team(), _says(username="dan"), "team.add_member"),
     "team-remove-member": Row(OWNERS, _team(username="pat"), _says(), "team.remove_member"),
+    "invitation-list": Row(OWNERS),
+    "invitation-create": Row(OWNERS, body=_says(username="posted", role="viewer", where="everywhere"), action="invitation.create"),
+    "invitation-revoke": Row(OWNERS, lambda world: {"invitation": world.invited}, _says(), "invitation.revoke"),
+    "invitation-accept": Row(ANYBODY, lambda world: {"token": world.token}),
     "role-list": Row(SIGNED_IN),
     "role-revoke": Row(
         OWNERS, lambda world: {"grant": str(world.grant.pk)}, _says(), "role.revoke", level="instance", of="region", deed="region"

@@ -8,7 +8,7 @@ from django.db import connection
 
 from gateway import moving
 from gateway.models import Consumer, CustomPlugin, Instance, NewCredential, Node, Rule, Service
-from secrets_app.models import Key, Region, RoleGrant, Team
+from secrets_app.models import Invitation, Key, Region, RoleGrant, Team
 from tests import cast
 
 # Written by the act of asking, not by what is asked: sessions, and the counters of the sign-in limit.
@@ -26,6 +26,8 @@ class World:
     foreign: Instance  # abroad, as are a key, a consumer and a service named "foreign"
     team: Team  # with pat in it, who is a viewer in the region by `grant`; dan is disabled
     grant: RoleGrant
+    invited: str  # the number of an invitation, and what stands in its link
+    token: str
 
     @classmethod
     def make(cls) -> "World":
@@ -45,7 +47,8 @@ class World:
         pat = cast.somebody("pat")
         cast.somebody("dan").disable(by=cast.SETUP)
         grant = RoleGrant.grant(pat, "viewer", region, by=cast.SETUP)
-        return cls(region, abroad, gateway, empty, foreign, cast.team("Platform", pat), grant)
+        invitation, token = Invitation.create("nina", "", "viewer", cast.everywhere(), by=cast.actor("alice"))
+        return cls(region, abroad, gateway, empty, foreign, cast.team("Platform", pat), grant, str(invitation.pk), token)
 
     def cells(self) -> "list[World]":
         """This world with a second gateway beside the first, and both again abroad: the same nouns stand in each."""

@@ -8,7 +8,8 @@ from secrets_app.scope import EVERYWHERE
 from tests import cast
 
 READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view", "plugin.view"}
-SELF = {"role.view", "user.sign_in", "user.sign_out", "user.confirm", "user.edit_theme"}
+OWN = "sign_in sign_out confirm edit_theme change_password end_session add_factor give_factor rename_factor remove_factor".split()  # noqa: SIM905
+SELF = {"role.view", "account.view", "invitation.accept", *(f"user.{verb}" for verb in [*OWN, "make_recovery_codes", "use_recovery_code"])}
 EXPECTED = {
     "viewer": READ,
     "auditor": {"overview.view", "audit.view"},
