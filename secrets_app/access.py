@@ -260,6 +260,7 @@ ACTIONS: dict[str, Action] = {
     "audit.repeat": _system(_("was refused again"), facts="action count minute targets unlisted"),
     "audit.verify": _system(_("checked the audit log of"), facts="verdict upto why"),
     "audit.checkpoint": _system(_("wrote checkpoints of the audit log of"), facts="count upto head"),
+    "audit.archive": _system(_("archived the oldest entries of"), facts="first upto archive file_digest"),
     "audit.miss_checkpoint": _system(_("could not write a checkpoint of the audit log of"), facts="why upto"),
 }
 

@@ -1,4 +1,5 @@
 import time
+import zlib
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from secrets_app import keyring
+from secrets_app import archive, keyring
 from secrets_app.actor import Actor
-from secrets_app.chain import Mark
+from secrets_app.chain import Broken, Mark
 from secrets_app.checkpoints import marks
 from secrets_app.errors import CannotSign, VaultError
 from secrets_app.kms.signing import Verifier, load_verifier
@@ -35,13 +36,25 @@ class Command(BaseCommand):
             "--checkpoints", type=Path, metavar="FILE", help="compare with these (default: CONSOLE_AUDIT_SINK, where it can be read)"
         )
         parser.add_argument("--public-key", metavar="KEY", help="64 hex digits, or a file of them (default: kms/checkpoints.pub)")
+        parser.add_argument(
+            "--archive",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="check an archive of older entries too; may be repeated",
+        )
         parser.add_argument("--no-entry", action="store_true", help="write no entry about this check")
 
     def handle(self, *args: Any, **options: Any) -> None:
         began = time.monotonic()
         verifier = self._verifier(options["public_key"])
         checkpoints = _Counted(self._marks(options["checkpoints"], verifier))
-        verdict = self._unsigned_epoch(verifier) or AuditEntry.verify(options["first"] and options["first"] - 1, checkpoints)
+        verdict = (
+            self._unsigned_epoch(verifier)
+            or self._wrong_archive(options["archive"])
+            or AuditEntry.verify(options["first"] and options["first"] - 1, checkpoints)
+        )
         if not options["no_entry"]:
             self._enter(verdict)
         if verdict.bad is not None:
@@ -87,6 +100,25 @@ class Command(BaseCommand):
             if not epoch.is_signed(verifier):
                 why = f"entries {epoch.first_seq} to {epoch.last_seq} are gone, and the record of their archive is not signed by this key"
                 return Verdict(0, 0, "", epoch.first_seq, why)
+        return None
+
+    def _wrong_archive(self, files: list[Path]) -> Verdict | None:
+        """The first archive that is none that was sealed, or no longer as it was."""
+        for file in files:
+            try:
+                epoch = (
+                    SealedEpoch.objects.filter(digest=archive.digest_of(file)).first()
+                    or SealedEpoch.objects.filter(archive=file.name).first()
+                )
+                if epoch is None:
+                    return Verdict(0, 0, "", 1, f"{file} is no archive of this log, or was changed and named anew")
+                archive.check(file, epoch)
+            except Broken as broken:
+                return Verdict(0, 0, "", broken.seq, broken.why)
+            except (EOFError, zlib.error):
+                return Verdict(0, 0, "", 1, f"{file} cannot be unpacked")
+            except OSError as error:
+                raise CommandError(f"{file} cannot be read ({error.strerror or error}).") from None
         return None
 
     def _enter(self, verdict: Verdict) -> None:
