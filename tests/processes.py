@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -85,6 +88,16 @@ class Up:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def on_this_database() -> dict[str, str]:
+    """The environment of a process that works on the database of these tests, with their keyring and their sessions."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        url = f"sqlite:///{quote(name)}"
+    else:
+        url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+    return os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "console.settings"}
 
 
 @contextmanager

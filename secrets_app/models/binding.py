@@ -12,7 +12,7 @@ from secrets_app.db import locked
 from secrets_app.errors import Invalid
 from secrets_app.models.key import Key
 from secrets_app.models.reference import Reference
-from secrets_app.models.version import KeyVersion, taken
+from secrets_app.models.version import GONE, KeyVersion, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ def refer(holder_kind: str, holder_id: int, places: Collection[Place], *, realm:
     before, after = {row.key_id for row in rows}, {place.key_id for place in places}
     keys = {key.pk: key for key in locked(Key.objects.filter(pk__in=before | after).order_by("pk"))}
     bound, released = after - before, before - after
+    if gone := bound - keys.keys():
+        raise Unusable(dict.fromkeys(gone, str(GONE)))
     inbound = {place.key_id for place in places if place.inbound}
     if refused := refusals([keys[pk] for pk in bound], inbound, realm):
         raise Unusable(refused)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.actor import Actor
@@ -83,10 +83,15 @@ def _lost_races(draft: Draft) -> Iterator[None]:
     """On PostgreSQL two deeds may pass the same check and meet at a constraint, or each wait for a row that the other holds: a deed of a
     holder takes the holder first, one of a key the key. For the second that is a conflict, not a failure.
 
-    The driver's own error is let go: it quotes what was to be stored. SQLite's deeds follow one another.
+    The driver's own error is let go: it quotes what was to be stored. And what a deed is refused for may be its own first post, done
+    since it looked: the name that it wants is taken. SQLite's deeds follow one another.
     """
     try:
         yield
+    except VaultError as refused:
+        if connection.vendor == "postgresql" and not isinstance(refused, NotAllowed | AlreadyDone | FormReused):
+            _check_once(draft)
+        raise
     except (IntegrityError, OperationalError) as broken:
         if getattr(broken.__cause__, "sqlstate", "") not in _LOST:
             raise

@@ -21,7 +21,7 @@ from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
 from secrets_app.models.reveal import revealed
 from secrets_app.models.rotation import rolled_back, rotated
-from secrets_app.models.version import KeyVersion, taken, unusable
+from secrets_app.models.version import GONE, KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
 from secrets_app.scope import Scope
 
@@ -227,7 +227,10 @@ class Key(models.Model):
 
         `realm` counts where callers present the key: Reference says what it is.
         """
-        self._lock()
+        try:
+            self._lock()
+        except NotFound:
+            raise unusable(GONE) from None
         if not self.enabled:
             raise unusable(_("This key is disabled. Enable it first, or choose another."))
         self._admit([to], by)

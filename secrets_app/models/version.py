@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app import keyring
 from secrets_app.actor import Actor
+from secrets_app.db import alone_with
 from secrets_app.envelope import Context, seal
 from secrets_app.errors import CannotSeal, Invalid
 from secrets_app.fingerprint import fingerprint
@@ -103,6 +104,7 @@ class KeyVersion(models.Model):
             raise unusable(why)
         if not realms:
             return
+        alone_with(bytes(self.fingerprint or b""))
         equal = KeyVersion.accepted().filter(fingerprint=self.fingerprint, key__region_id=self.key.region_id).exclude(key=self.key)
         if there := Reference.objects.filter(realm__in=realms, key__in=equal.values("key")).first():
             raise taken(there.realm)
@@ -113,6 +115,9 @@ def taken(realm: str) -> Invalid:
     if realm == Reference.REGION:
         return unusable(_("A consumer in this region uses the same value already. Every credential needs a value of its own."))
     return unusable(_("Another credential in the same list has the same value. Every caller needs a value of its own."))
+
+
+GONE = _("This key was deleted a moment ago. Choose another.")
 
 
 def unusable(message: Any) -> Invalid:

@@ -12,7 +12,7 @@ from django.db import transaction
 from secrets_app.models import AuditEntry, RoleGrant, User
 from tests import cast
 from tests.security.policy import WRITING
-from tests.security.world import World, everything, fingerprint
+from tests.security.world import World, everything, fingerprint, things
 
 BY_ALICE = [name for name, row in WRITING.items() if row.may("alice") and row.who != "anybody"]
 
@@ -187,11 +187,6 @@ def test_every_refused_deed_is_in_the_log(world: World, case: str) -> None:
     assert answer.status_code == 409
     entry = AuditEntry.objects.get(seq__gt=before)
     assert (entry.action, entry.outcome, entry.facts, entry.target) == (row.action, "refused", {"reason": reason}, target)
-
-
-def things() -> list[str]:
-    """Everything stored but the log itself."""
-    return sorted(line for line in everything().splitlines() if not line.startswith(("secrets_app_audit", "secrets_app_refusal")))
 
 
 @pytest.mark.parametrize("name", BY_ALICE)

@@ -1,22 +1,29 @@
 """Several people at once, on a file database as in production: nothing is lost, nothing is locked out, nothing is half done."""
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from io import StringIO
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection, connections
 
-from gateway.models import Consumer, NewCredential, Service
+from gateway.models import Consumer, NewCredential, Rule, Service
 from secrets_app.access import OWNER
 from secrets_app.errors import Conflict, Invalid, KeyInUse, LastOwner, NotAllowed, NotFound, VaultError
 from secrets_app.models import AuditEntry, AuditHead, Deployment, Key, KeyVersion, Reference, RefusalTally, Region, RoleGrant, User
 from secrets_app.models.grant import is_owned
 from tests import cast
+from tests.processes import ROOT, on_this_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,6 +132,31 @@ def test_every_rotation_that_succeeds_is_a_version(region: Region) -> None:
     whole_log()
 
 
+def test_of_rotations_of_the_same_version_one_succeeds_and_the_others_are_told(region: Region) -> None:
+    """As eight people do who have the same page open."""
+    key = cast.key(region)
+    for number in range(1, ROUNDS + 1):
+        results = at_once(*[lambda: Key.objects.get(pk=key.pk).rotate(cast.value(), by=cast.SETUP, replaces=number)] * 8)  # noqa: B023
+        assert kinds(results) == {"StaleEdit": 7}
+        assert Key.objects.get(pk=key.pk).version == key.versions.count() == number + 1
+    whole_log()
+
+
+def test_a_key_is_deleted_or_written_into_a_rule_and_never_both(region: Region) -> None:
+    plugin = cast.plugin(cast.instance(region))
+    for number in range(ROUNDS):
+        key = cast.key(region, f"contested_{number}")
+        written, deleted = at_once(
+            partial(cast.rule, plugin, cast.key_auth(key)), partial(Key.objects.get(pk=key.pk).delete, by=cast.SETUP)
+        )
+        assert isinstance(written, Rule) is isinstance(deleted, KeyInUse)
+        assert isinstance(written, Rule | VaultError)
+        for rule in Rule.objects.all():
+            rule.delete(by=cast.SETUP)
+    call_command("verify_references", stdout=StringIO())
+    whole_log()
+
+
 def test_of_two_edits_of_the_same_state_one_is_told_that_it_is_stale(region: Region) -> None:
     for _ in range(ROUNDS):
         key = cast.key(region)
@@ -181,6 +213,51 @@ def test_eight_writers_are_all_served_and_the_log_has_no_gap(region: Region) -> 
     at_once(*[writer(number) for number in range(8)])
     assert Key.objects.count() == 8 * 15
     assert AuditHead.objects.get().seq == before + 8 * 15
+    whole_log()
+
+
+class Writer:
+    """tests/security/writer.py"""
+
+    def __init__(self, *options: object) -> None:
+        command = [sys.executable, "-m", "tests.security.writer", *map(str, options)]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=on_this_database(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def send(self, line: str) -> None:
+        assert self.process.stdin
+        print(line, file=self.process.stdin, flush=True)
+
+    def line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+
+def test_eight_processes_that_work_on_the_same_few_things_break_nothing_and_nobody_is_locked_out(region: Region) -> None:
+    """SOAK=1000 lets them work for half a minute."""
+    gateway = cast.instance(region)
+    for number in range(4):
+        cast.key(region, f"contested_{number}")
+    client, seconds = cast.client("alice"), max(3.0, float(os.environ.get("SOAK", "0")) * 0.03)
+    cookies = json.dumps({name: cookie.value for name, cookie in client.cookies.items()})
+    seq = AuditHead.objects.get().seq
+    writers = [Writer(number, seconds, gateway.ref) for number in range(8)]
+    for writer in writers:
+        writer.send(cookies)
+    assert [writer.line() for writer in writers] == ["\n"] * 8
+    for writer in writers:
+        writer.send("begin")
+    said = [json.loads(writer.line()) for writer in writers]
+    by_status = sum((Counter(one["by status"]) for one in said), Counter[str]())
+    print(f"{by_status} in {seconds} s; the slowest took {max(one['slowest'] for one in said):.2f} s")
+    assert [broken for one in said for broken in one["broken"]] == []
+    assert by_status.keys() <= {"200", "303", "404", "409", "422"}
+    done = AuditEntry.objects.filter(seq__gt=seq, outcome="ok").exclude(action="audit.repeat").count()
+    assert done == by_status["303"] > 8
+    for key in Key.objects.all():
+        numbers = sorted(key.versions.values_list("number", flat=True))
+        assert numbers == list(range(numbers[0], key.version + 1))
+        assert key.versions.filter(stage=KeyVersion.CURRENT).count() == 1
+    call_command("verify_references", stdout=StringIO())
     whole_log()
 
 

@@ -128,6 +128,11 @@ def everything() -> str:
     return "\n".join(f"{table}: {row!r}" for table in _tables() for row in _rows(table))
 
 
+def things() -> list[str]:
+    """Everything stored but the log itself."""
+    return sorted(line for line in everything().splitlines() if not line.startswith(("secrets_app_audit", "secrets_app_refusal")))
+
+
 def _tables() -> list[str]:
     ours = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
     return sorted(ours - ASIDE)

@@ -5,9 +5,11 @@ from uuid import UUID
 import pytest
 from pytest_django.fixtures import DjangoAssertNumQueries
 
+from secrets_app.errors import Invalid
 from secrets_app.models import Key, Reference, Region
 from secrets_app.models.binding import Place, Rebound, Unusable, refer
 from secrets_app.models.policy import Destination
+from secrets_app.models.version import GONE
 from tests import cast
 
 REALM = "plugin 7"
@@ -97,3 +99,17 @@ def test_a_fixed_number_of_queries(region: Region, django_assert_max_num_queries
     for number in (1, 20, 5, 0):
         with django_assert_max_num_queries(8):
             bind(*((str(place), key) for place, key in enumerate(keys[:number])))
+
+
+def test_a_key_that_was_deleted_since_it_was_chosen_is_told_like_one_that_cannot_be_used(region: Region) -> None:
+    """On PostgreSQL deeds pass one another: the key was there when the holder's deed looked its name up."""
+    a, b = cast.key(region, "a"), cast.key(region, "b")
+    again = Key.objects.get(pk=b.pk)
+    again.delete(by=cast.SETUP)
+    with pytest.raises(Unusable) as refused:
+        bind(("0", a), ("1", b))
+    assert list(refused.value.keys) == [b.pk]
+    with pytest.raises(Invalid) as invalid:
+        b._bind("consumer", 7, "0", to=Destination("consumer"), by=cast.SETUP, inbound=True)
+    assert invalid.value.errors == {"key": [str(GONE)]}
+    assert (rows(), counts()) == (set(), {"a": 0})
