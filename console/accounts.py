@@ -4,12 +4,14 @@ import unicodedata
 from typing import Any, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import ratelimit
 from allauth.core.internal.ratelimit import consume
 from allauth.mfa.stages import AuthenticateStage
 from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
+from django.db.models import Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from console import factors, sessions
 from console.caller import address_of, network_of
 from secrets_app.actor import Actor
-from secrets_app.models import User
+from secrets_app.models import Deployment, User
 from secrets_app.models.refusals import record_refusal
 
 TOO_MANY = "too_many_login_attempts"
@@ -98,6 +100,15 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         request_id: str = request.request_id  # type: ignore[attr-defined]
         action = "user.confirm" if request.user.is_authenticated else "user.sign_in"
         record_refusal(Actor(name, frozenset(), pk, address_of(request), request_id), action)
+
+
+class Backend(AuthenticationBackend):  # type: ignore[misc]
+    """With whoever a session is of comes what the policy on second factors says, in the same query."""
+
+    def get_user(self, user_id: Any) -> User | None:
+        policy = Subquery(Deployment.objects.values("second_factor_for")[:1])
+        user = User.objects.annotate(second_factor_for=policy).filter(pk=user_id).first()
+        return user if self.user_can_authenticate(user) else None
 
 
 class SecondFactor(AuthenticateStage):  # type: ignore[misc]

@@ -3,12 +3,14 @@
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
 
 from console.caller import wrong_proxies
+from console.oidc import mapping
 from secrets_app import keyring
 from secrets_app.errors import CannotSeal
 from secrets_app.hardening import readable_by_others
@@ -80,6 +82,27 @@ def callers_are_told_apart(app_configs: Any, **kwargs: Any) -> Sequence[CheckMes
     text = "The console is served over TLS, and no proxy is trusted to say who calls: everybody seems to come from the proxy's address."
     hint = "Set CONSOLE_TRUSTED_PROXIES to the address that the proxy connects from (README, In production)."
     return [Caution(text, hint=hint, id="latchkey.W006")]
+
+
+@register(Tags.security)
+def single_sign_on_is_whole(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if not settings.OIDC_ISSUER:
+        return []
+    found: list[CheckMessage] = []
+    issuer = urlsplit(settings.OIDC_ISSUER)
+    if issuer.scheme != "https" and issuer.hostname not in _LOOPBACK:
+        text = "CONSOLE_OIDC_ISSUER is not served over TLS: whoever is on the way could sign anybody in."
+        found.append(Error(text, hint="Name an https:// address.", id="latchkey.E003"))
+    if not settings.OIDC_CLIENT_ID:
+        found.append(Error("CONSOLE_OIDC_ISSUER is set, and CONSOLE_OIDC_CLIENT_ID is not.", hint="Set both.", id="latchkey.E004"))
+    try:
+        if not mapping(settings.OIDC_GROUPS):
+            text = "CONSOLE_OIDC_GROUPS is empty: single sign-on lets nobody in."
+            found.append(Caution(text, hint="Say which groups have which role: platform=owner, keys=key_manager@local", id="latchkey.W008"))
+    except ValueError as part:
+        text = f"CONSOLE_OIDC_GROUPS holds “{part}”, which is not a group, “=” and a role."
+        found.append(Error(text, hint="Such as platform=owner, keys=key_manager@local", id="latchkey.E005"))
+    return found
 
 
 @register(Tags.security, deploy=True)

@@ -232,6 +232,8 @@ def remove(factor: Authenticator, *, by: Actor) -> None:
         _lock(user)
         factor.delete()
         if not of(user).exists():
+            if user.needs_second_factor:
+                raise Conflict(_("A role of yours needs a second factor. Add another one first, then remove this one."))
             _lost_all(user)
         entry.facts = {"factor": factor.type, "name": name_of(factor)}
 

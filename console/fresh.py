@@ -47,12 +47,12 @@ def freshly_signed_in(request: HttpRequest) -> bool:
     """
     if not isinstance(request.user, User):
         return False
-    counting = _FACTOR if request.user.has_second_factor else _PASSWORD
-    proofs = [record for record in get_authentication_records(request, request.user) if record["method"] == counting]
+    counting = {_FACTOR} if request.user.has_second_factor else {_PASSWORD, _SSO}
+    proofs = [record for record in get_authentication_records(request, request.user) if record["method"] in counting]
     return any(0 <= time.time() - record["at"] < settings.FRESH_FOR for record in proofs)
 
 
-_PASSWORD, _FACTOR = "password", "mfa"  # as allauth notes them
+_PASSWORD, _FACTOR, _SSO = "password", "mfa", "socialaccount"  # as allauth notes them
 
 
 def prove(request: HttpRequest, method: str) -> None:
@@ -62,8 +62,8 @@ def prove(request: HttpRequest, method: str) -> None:
 
 
 def note_proof(request: HttpRequest, method: str) -> None:
-    kind = {} if method == _PASSWORD else {"type": method}
-    record_authentication(request, cast(User, request.user), _FACTOR if kind else _PASSWORD, reauthenticated=True, **kind)
+    user, whole = cast(User, request.user), method in (_PASSWORD, _SSO)
+    record_authentication(request, user, method if whole else _FACTOR, reauthenticated=True, **({} if whole else {"type": method}))
 
 
 def ask(request: ConsoleRequest) -> HttpResponse:
@@ -82,7 +82,14 @@ def asking(request: ConsoleRequest, data: QueryDict | None = None, *, initial: d
 
 
 def question(request: HttpRequest, form: Confirm, *, status: int = 200) -> HttpResponse:
-    return page(request, "account/confirm.html", {"form": form, "back": form.below, "form_action": reverse("confirm")}, status=status)
+    context = {"form": form, "back": form.below, "form_action": reverse("confirm"), "provider": _provider(request), "to": form.to}
+    return page(request, "account/confirm.html", context, status=status)
+
+
+def _provider(request: HttpRequest) -> str:
+    """The name of the one who vouches for a person that has neither a password nor a second factor here."""
+    user = cast(User, request.user)
+    return "" if user.has_second_factor or user.has_usable_password() or not settings.OIDC_ISSUER else settings.OIDC_NAME
 
 
 def _way_back(request: ConsoleRequest) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes, urlencode
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from console import refusals
 from console.caller import address_of
@@ -59,6 +60,12 @@ def allows(permission: str) -> Callable[[View], View]:
 def public(view: View) -> View:
     """For the few addresses that need no sign-in. They answer GET and HEAD unless `takes` says more."""
     view.permission = None  # type: ignore[attr-defined]
+    return view
+
+
+def sets_up(view: View) -> View:
+    """For the few addresses that lead to a second factor: whoever owes one reaches these and no other."""
+    view.sets_up = True  # type: ignore[attr-defined]
     return view
 
 
@@ -126,6 +133,8 @@ class Door:
             return None
         if actor is None:
             return _to_sign_in(request)
+        if getattr(request.user, "owes_second_factor", False) and not getattr(view, "sets_up", False):
+            return _leave_for(request, reverse("account-set-up"))
         try:
             return self._go_to(request, actor, permission, kwargs)
         except NotFound:
@@ -200,8 +209,12 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
     to = settings.LOGIN_URL
     if (where := _where(request)) != "/":
         to += "?" + urlencode({"next": where})
+    return _leave_for(request, to)
+
+
+def _leave_for(request: HttpRequest, to: str) -> HttpResponse:
     if request.headers.get("HX-Request") == "true":
-        # htmx reads this header whatever the status; a redirect it would follow, and put the sign-in page into the panel.
+        # htmx reads this header whatever the status; a redirect it would follow, and put that page into the panel.
         return HttpResponse(status=401, headers={"HX-Redirect": to})
     return redirect(to)
 

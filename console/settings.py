@@ -115,7 +115,7 @@ CACHES = {
 SESSION_ENGINE = "console.sessions"
 
 AUTH_USER_MODEL = "secrets_app.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["console.accounts.Backend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -133,6 +133,12 @@ ACCOUNT_RATE_LIMITS = {
     "second_factor": "20/m/ip,5/5m/key,20/h/key,50/d/key",  # key: a person
     "login_failed_anywhere": "100/h/key",  # key: a name. More than four addresses can use up, whoever they are
 }
+# Single sign-on by OpenID Connect; without an issuer there is none.
+OIDC_ISSUER = env.str("CONSOLE_OIDC_ISSUER", default="")
+OIDC_CLIENT_ID = env.str("CONSOLE_OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("CONSOLE_OIDC_CLIENT_SECRET", default="")
+OIDC_NAME = env.str("CONSOLE_OIDC_NAME", default="Single sign-on")
+OIDC_GROUPS = env.str("CONSOLE_OIDC_GROUPS", default="")  # "platform=owner, keys=key_manager@local"
 MFA_ADAPTER = "console.factors.SealedSeeds"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "Latchkey"

@@ -90,6 +90,7 @@ ACTIONS: dict[str, Action] = {
     "audit.view": _row(_("opened the audit log"), AUDITOR),
     "audit.export": _row(_("exported the audit log of"), AUDITOR, facts="format entries filter upto"),
     "settings.view": _row(_("opened the settings")),
+    "settings.edit_second_factor": _row(_("set which roles need a second factor in"), facts="roles previous"),
     "settings.edit_reveal": _row(_("set the policy on revealing values of"), facts="policy previous"),
     "region.create": _row(_("created region"), publishes=True, facts="title"),
     #
@@ -251,6 +252,7 @@ ACTIONS: dict[str, Action] = {
     "role.grant": _row(_("gave a role to"), facts="role scope"),
     "role.revoke": _row(_("took a role from"), facts="role scope"),
     #
+    "user.sync_roles": _system(_("took over the groups of"), facts="given taken"),
     "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),
     "key.show": _system(_("handed over the value of key"), facts="version person entry"),
     "node.join": _system(_("joined node"), facts="instance listen", publishes=True),

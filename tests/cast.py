@@ -112,7 +112,7 @@ def passed(client: Client, seconds: int) -> Client:
 
 def grow_old(name: str) -> None:
     """In every browser of this person it was long ago that anybody showed who is there."""
-    for row in Session.objects.filter(user=person(name)):
+    for row in Session.objects.filter(user__username=name):
         data = row.get_decoded()
         data[AUTHENTICATION_METHODS_SESSION_KEY] = [record | {"at": 0} for record in data.get(AUTHENTICATION_METHODS_SESSION_KEY, [])]
         row.session_data = SessionStore().encode(data)

@@ -2,6 +2,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from console.forms.base import DeedForm
+from secrets_app.access import ROLES
 
 
 class CreateRegion(DeedForm):
@@ -17,4 +18,13 @@ class CreateRegion(DeedForm):
         strip=False,
         help_text=_("Lower-case letters, digits and hyphens, such as cn-east-1. Stands in every address and is never changed."),
         error_messages={"required": _("Enter an ID for the region.")},
+    )
+
+
+class EditSecondFactor(DeedForm):
+    roles = forms.MultipleChoiceField(
+        label=_("Roles that need a second factor"),
+        choices=[(role, label) for role, (label, _text) in ROLES.items()],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
     )

@@ -6,15 +6,17 @@ from allauth.account.internal.flows.login import record_authentication
 from allauth.account.internal.flows.logout import logout
 from allauth.account.stages import LoginStageController
 from allauth.decorators import rate_limit
+from django.conf import settings
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.debug import sensitive_post_parameters
 
+from console import oidc
 from console.accounts import TOO_MANY, SecondFactor
 from console.forms.account import GiveFactor, SignIn
 from console.fresh import asking, freshly_signed_in, prove, question
-from console.middleware import allows, public, takes
+from console.middleware import allows, public, sets_up, takes
 from console.pages import page, see_other, wants_part
 from console.requests import ConsoleRequest, page_in_front, path_of_ours, posted
 from secrets_app.models import User
@@ -31,7 +33,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         entered: HttpResponse = form.login(request, redirect_url=_next(request))
         return entered
-    context = {"form": form, "redirect_field_name": "next", "redirect_field_value": _next(request)}
+    context = {
+        "form": form,
+        "redirect_field_name": "next",
+        "redirect_field_value": _next(request),
+        "sso": settings.OIDC_NAME if oidc.configured() else "",
+    }
     return page(request, "account/sign_in.html", context, status=status_of(form))
 
 
@@ -63,6 +70,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters("password", "code", "answer")
+@sets_up
 @allows("user.confirm")
 def confirm(request: ConsoleRequest) -> HttpResponse:
     """Asked here after `fresh`; what was asked for follows."""

@@ -10,12 +10,22 @@ from console.facts.account import factor_row, keys_work_at
 from console.forms.base import REPEATED, DeedForm
 from console.forms.factors import AddApp, AddKey, RenameFactor
 from console.fresh import fresh, note_proof
-from console.middleware import allows
+from console.middleware import allows, sets_up
 from console.pages import page, see_other
 from console.requests import ConsoleRequest, posted
 from secrets_app.errors import AlreadyDone
 
 
+@sets_up
+@allows("account.view")
+def set_up(request: ConsoleRequest) -> HttpResponse:
+    """Where whoever owes a second factor is led."""
+    if not request.user.owes_second_factor:
+        return see_other(request, "account")
+    return page(request, "account/set_up.html", {"keys_work": keys_work_at(request)})
+
+
+@sets_up
 @allows("user.add_factor")
 @sensitive_post_parameters("code", "offer")
 @fresh
@@ -27,9 +37,10 @@ def add_app(request: ConsoleRequest) -> HttpResponse:
         if codes is not None:
             return _added(request, factors.TOTP, codes, _("The authenticator app was added."))
     form.draw()
-    return page(request, "account/add_app.html", {"form": form, "back": reverse("account")}, status=form.status)
+    return page(request, "account/add_app.html", {"form": form, "back": _home(request)}, status=form.status)
 
 
+@sets_up
 @allows("user.add_factor")
 @sensitive_post_parameters("answer")
 @fresh
@@ -40,7 +51,7 @@ def add_key(request: ConsoleRequest) -> HttpResponse:
         codes = form.attempt(lambda: factors.add_key(request.user, given["name"], given["answer"], by=request.actor))
         if codes is not None:
             return _added(request, factors.KEY, codes, _("The security key was added."))
-    context = {"form": form, "keys_work": keys_work_at(request), "back": reverse("account")}
+    context = {"form": form, "keys_work": keys_work_at(request), "back": _home(request)}
     return page(request, "account/add_key.html", context, status=form.status)
 
 
@@ -80,6 +91,10 @@ def make_recovery_codes(request: ConsoleRequest) -> HttpResponse:
             return _show(request, codes)
     context = {"form": form, "left": factors.recovery_codes_left(request.user), "back": reverse("account")}
     return page(request, "account/make_recovery_codes.html", context, status=form.status)
+
+
+def _home(request: ConsoleRequest) -> str:
+    return reverse("account-set-up" if request.user.owes_second_factor else "account")
 
 
 def _added(request: ConsoleRequest, method: str, codes: list[str], notice: str) -> HttpResponse:

@@ -2,17 +2,20 @@
 
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from console.facts.installation import stores, versions
 from console.facts.reveal import Policy
+from console.facts.second_factor import SecondFactorPolicy
 from console.facts.trust import Trust
 from console.forms.base import REPEATED
-from console.forms.settings import CreateRegion
+from console.forms.settings import CreateRegion, EditSecondFactor
+from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
-from console.requests import ConsoleRequest
+from console.requests import ConsoleRequest, posted
 from secrets_app.errors import AlreadyDone
-from secrets_app.models import Region
+from secrets_app.models import Deployment, Region
 
 
 @allows("settings.view")
@@ -22,9 +25,31 @@ def settings(request: ConsoleRequest) -> HttpResponse:
         "stores": stores(),
         "trust": Trust.here(),
         "reveal": Policy.of_now(),
+        "second_factor": SecondFactorPolicy.of_now(),
         "versions": versions(),
     }
     return page(request, "settings/settings.html", context)
+
+
+@allows("settings.edit_second_factor")
+@fresh
+def edit_second_factor(request: ConsoleRequest) -> HttpResponse:
+    deployment, policy = Deployment.here(), SecondFactorPolicy.of_now()
+    form = EditSecondFactor(posted(request), initial={"roles": sorted(policy.roles)})
+    if form.is_valid():
+        try:
+            if form.did(lambda: deployment.edit_second_factor(form.cleaned_data["roles"], by=request.actor, once=form.token)):
+                return see_other(request, "settings", notice=_("The policy on second factors was changed."))
+        except AlreadyDone:
+            return see_other(request, "settings", notice=REPEATED, tone="info")
+    context = {
+        "form": form,
+        "lacking": policy.lacking,
+        "own": not request.user.has_second_factor,
+        "back": reverse("settings"),
+        "submit": _("Save"),
+    }
+    return page(request, "settings/edit_second_factor.html", context, status=form.status)
 
 
 @allows("region.create")

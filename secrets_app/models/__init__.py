@@ -3,6 +3,7 @@ from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.epoch import SealedEpoch
 from secrets_app.models.errand import Errand
 from secrets_app.models.grant import RoleGrant
+from secrets_app.models.identity import Identity
 from secrets_app.models.invitation import Invitation
 from secrets_app.models.key import Key
 from secrets_app.models.reference import Reference
@@ -19,6 +20,7 @@ __all__ = [
     "AuditWatch",
     "Deployment",
     "Errand",
+    "Identity",
     "Invitation",
     "Key",
     "KeyVersion",

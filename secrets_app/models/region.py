@@ -1,10 +1,13 @@
 import re
 import uuid
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from secrets_app.access import KEY_MANAGER, OWNER, ROLES
 from secrets_app.actor import Actor
 from secrets_app.errors import CannotSeal, Invalid, NotFound
 from secrets_app.models.audit import OK, AuditEntry
@@ -26,6 +29,7 @@ class Deployment(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     check_values = models.JSONField(default=dict)
     reveal = models.CharField(max_length=8, default=REVEAL_OFF)  # of REVEAL_POLICIES; what stands is reveal_policy()
+    second_factor_for = models.JSONField(null=True)  # roles; None while nobody chose: asking_second_factor()
     created_at = models.DateTimeField(auto_now_add=True)
 
     audit_kind = "deployment"
@@ -39,6 +43,16 @@ class Deployment(models.Model):
         if (deployment := cls.objects.first()) is None:
             raise NotFound()
         return deployment
+
+    def edit_second_factor(self, roles: Iterable[str], *, by: Actor, once: uuid.UUID | None = None) -> None:
+        """Whoever holds one of these roles anywhere has to have a second factor, from the next request on. Raises Invalid (field roles)."""
+        asked = sorted(set(roles))
+        with deed(by, "settings.edit_second_factor", self, once=once) as entry:
+            if strange := set(asked) - ROLES.keys():
+                raise Invalid({"roles": [str(_("There is no role “%(role)s”.") % {"role": min(strange)})]})
+            entry.facts = {"roles": asked, "previous": sorted(asking_second_factor(self.second_factor_for))}
+            type(self).objects.filter(pk=self.pk).update(second_factor_for=asked)
+            self.second_factor_for = asked
 
     def edit_reveal(self, policy: str, *, by: Actor, once: uuid.UUID | None = None) -> None:
         """Whether values may be revealed, and by how many people. Raises Invalid (field "policy")."""
@@ -55,6 +69,14 @@ class Deployment(models.Model):
         entry = entries.first()
         said = entry.facts.get("policy") if entry else REVEAL_OFF
         return self.reveal if said == self.reveal else REVEAL_OFF
+
+
+def asking_second_factor(chosen: Sequence[str] | None) -> frozenset[str]:
+    """The roles that need one. Until somebody chooses: who decides over values, where the console is open to a network (TLS), and nobody
+    where `up` runs it for the person at this machine."""
+    if chosen is None:
+        return frozenset({OWNER, KEY_MANAGER}) if settings.SECURE else frozenset()
+    return frozenset(chosen)
 
 
 class KmsInstance(models.Model):

@@ -16,6 +16,7 @@ from secrets_app.errors import Conflict, Invalid, NotAllowed, NotFound
 from secrets_app.models.audit import OK, AuditEntry
 from secrets_app.models.deeds import deed
 from secrets_app.models.grant import RoleGrant, refuse_own, rights_change, told
+from secrets_app.models.region import Deployment, asking_second_factor
 from secrets_app.models.team import Membership, Team
 from secrets_app.scope import EVERYWHERE
 
@@ -43,6 +44,7 @@ class User(AbstractUser):
     audit_kind = "user"
     audit_region = None
     scope = EVERYWHERE
+    owes_second_factor = False  # as_actor() says
 
     @classmethod
     def visible_to(cls, actor: Actor) -> UserQuerySet:
@@ -59,13 +61,34 @@ class User(AbstractUser):
         return self.username
 
     def as_actor(self, address: str = "", request_id: str = "", session: str = "") -> Actor:
-        """Two queries: the teams, and the roles held directly and through them."""
+        """Two queries: the teams, and the roles held directly and through them. Who owes a second factor holds none of it."""
         teams = frozenset(self.memberships.values_list("team_id", flat=True))
-        return Actor(self.username, RoleGrant.held_by(self, teams), self.pk, address, request_id, teams, session=session)
+        held = RoleGrant.held_by(self, teams)
+        self.owes_second_factor = not self.has_second_factor and bool(self._asked_for_one & {one.role for one in held})
+        if self.owes_second_factor:
+            held, teams = frozenset(), frozenset()
+        return Actor(self.username, held, self.pk, address, request_id, teams, session=session)
+
+    @property
+    def needs_second_factor(self) -> bool:
+        """Whether a role of this person asks for one, which they may have."""
+        teams = frozenset(self.memberships.values_list("team_id", flat=True))
+        return bool(self._asked_for_one & {one.role for one in RoleGrant.held_by(self, teams)})
+
+    @property
+    def _asked_for_one(self) -> frozenset[str]:
+        """The roles that ask for one. Who came with a request brings the answer along, so that it costs no query."""
+        if "second_factor_for" in self.__dict__:
+            return asking_second_factor(self.__dict__["second_factor_for"])
+        return asking_second_factor(Deployment.objects.values_list("second_factor_for", flat=True).first())
 
     def came_in_from(self, address: str) -> bool:
         """Whether this person ever signed in from there."""
         return AuditEntry.objects.filter(actor=self.username, action="user.sign_in", outcome=OK, address=address).exists()
+
+    @staticmethod
+    def fits(username: str) -> bool:
+        return re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9@.+_-]{0,149}", username) is not None
 
     @classmethod
     def create(cls, username: str, password: str, roles: set[str], *, by: Actor) -> "User":
@@ -152,7 +175,7 @@ class User(AbstractUser):
 
 def username_problem(username: str) -> object:
     """Why nobody new can have this name, or nothing."""
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9@.+_-]{0,149}", username):
+    if not User.fits(username):
         return _("Use 1 to 150 letters, digits and @ . + - _, starting with a letter or a digit.")
     if User.objects.filter(username__iexact=username).exists():
         return _("A person with this username exists. Choose another.")

@@ -52,7 +52,7 @@ class Watch:
 
     def _visit(self, url: str) -> None:
         if urlsplit(url).netloc not in {self.home, ""}:
-            self.blame.append(f"asked a stranger: {url}")
+            self._note(f"asked a stranger: {url}")
 
 
 @pytest.fixture

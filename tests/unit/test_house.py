@@ -39,7 +39,7 @@ WRITING = {
     "secrets_app/models/refusals.py",
     "gateway/models/node.py",  # status rows, which no person makes
 }
-PUBLIC = {"invitation-accept", "sign-in", "sign-in-second-factor", "sign-out", "healthz", "readyz", "stylesheet"}
+PUBLIC = {"invitation-accept", "sign-in", "sign-in-second-factor", "sso", "sso-callback", "sign-out", "healthz", "readyz", "stylesheet"}
 FOLDERS = {
     "plugin": "plugins",
     "key": "keys",
