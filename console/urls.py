@@ -94,6 +94,7 @@ in_a_region: list[URLPattern | URLResolver] = [
     path("keys/<key:name>/rotate/", keys.rotate, name="key-rotate"),
     path("keys/<key:name>/roll-back/<int:number>/", keys.roll_back, name="key-roll-back"),
     path("keys/<key:name>/reveal/", reveal.reveal, name="key-reveal"),
+    path("keys/<key:name>/reveal/<uuid:asked>/", reveal.approve, name="key-approve-reveal"),
     path("keys/<key:name>/disable/", keys.disable, name="key-disable"),
     path("keys/<key:name>/enable/", keys.enable, name="key-enable"),
     path("keys/<key:name>/policy/", policies.policy, name="key-policy"),

@@ -105,7 +105,12 @@ ACTIONS: dict[str, Action] = {
     "key.set_policy": _row(_("set the policy of key"), KEY_MANAGER, publishes=True, facts="before after teams"),
     "key.bind": _row(_("bound key"), OPERATOR),
     "key.move": _row(_("moved every reference of key"), OPERATOR, publishes=True, facts="to holders merged rules moved"),
-    "key.reveal": _break_glass(_("asked to be shown the value of key"), KEY_MANAGER, facts="version reason public_key"),
+    "key.reveal": _break_glass(
+        _("asked to be shown the value of key"), KEY_MANAGER, facts="version reason public_key approval approved_by"
+    ),
+    "key.ask_reveal": _break_glass(_("asked a second person to approve revealing key"), KEY_MANAGER, facts="version reason"),
+    "key.approve_reveal": _break_glass(_("approved revealing key"), KEY_MANAGER, facts="version person entry"),
+    "key.deny_reveal": _break_glass(_("denied revealing key"), KEY_MANAGER, facts="version person entry"),
     #
     "consumer.view": _row(_("opened consumer"), KEY_MANAGER, OPERATOR, VIEWER),
     "consumer.create": _row(_("created consumer"), OPERATOR, publishes=True, facts="policy generation source key enabled trimmed " + _JWT),

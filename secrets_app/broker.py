@@ -25,8 +25,10 @@ from secrets_app.errors import AlreadyDone, CannotOpen, Conflict
 from secrets_app.models import AuditEntry, AuditHead, Deployment, Errand, Key, KeyVersion, User, deed
 from secrets_app.models.audit import OK
 from secrets_app.models.errand import LIFETIME
+from secrets_app.models.reasons import AN_HOUR, why_not
 from secrets_app.models.refusals import record_refusal
-from secrets_app.models.reveal import AN_HOUR, why_not
+from secrets_app.models.region import REVEAL_TWO
+from secrets_app.models.second import APPROVE, ASK, Request
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,10 @@ class Broker:
     def _reveal(self, errand: Errand, entry: AuditEntry) -> None:
         key = Key.objects.filter(pk=_uuid(entry.target_id)).select_related("region").first()
         why, sealed = "gone", None
-        if key and (why := self.why_not_now(errand, entry) or why_not(key, actor_of(entry), AN_HOUR)) == "":
+        if (
+            key
+            and (why := self.why_not_now(errand, entry) or why_not(key, actor_of(entry), AN_HOUR) or _why_not_approved(key, entry)) == ""
+        ):
             try:
                 sealed = self._opened(errand, entry, key)
             except CannotOpen as closed:
@@ -136,6 +141,22 @@ def actor_of(entry: AuditEntry) -> Actor:
     """The person who asked, with what they may do now. Somebody without any right where there is none, or they are disabled by now."""
     person = User.objects.filter(pk=entry.actor_id or UUID(int=0), username=entry.actor, is_active=True).first()
     return person.as_actor() if person else Actor(entry.actor, frozenset())
+
+
+def _why_not_approved(key: Key, entry: AuditEntry) -> str:
+    """Where a second person is needed: whether the log says that one approved this very request, and they may still do so."""
+    if Deployment.here().reveal_policy() != REVEAL_TWO:
+        return ""
+    asked = AuditEntry.objects.filter(operation=_uuid(fact(entry, "approval")), action=ASK, outcome=OK, target_id=str(key.pk)).first()
+    if asked is None:
+        return "not_approved"
+    request, person = Request.of(asked, before=entry.seq), actor_of(entry)
+    decision = request.decision
+    if not request.allows(person, _version(entry)) or decision is None or not _is_linked(asked) or not _is_linked(decision):
+        return "not_approved"
+    second = actor_of(decision)
+    about_it = decision.target_id == str(key.pk) and second.user_id is not None and second.may(APPROVE, key)
+    return "" if about_it else "not_approved"
 
 
 def fact(entry: AuditEntry, name: str) -> str:

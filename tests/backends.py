@@ -32,6 +32,7 @@ def back_end(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[tupl
         yield listening.getsockname()[1], seen
     finally:
         ended.set()
+        listening.shutdown(socket.SHUT_RDWR)  # whoever waits in accept() would else keep it open
         listening.close()
 
 

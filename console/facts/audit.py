@@ -19,6 +19,8 @@ from secrets_app.models.audit import DIFF, REFUSED, Fact
 
 FACTS: dict[str, Promise] = {
     "action": _("What was refused"),
+    "approval": _("Approved request"),
+    "approved_by": _("Approved by"),
     "address": _("Service address"),
     "after": _("After"),
     "apps": _("Apps"),
@@ -74,7 +76,7 @@ FACTS: dict[str, Promise] = {
     "protocol": _("Protocol"),
     "schema": _("Schema"),
     "tokens": _("Tokens"),
-    "person": _("Shown to"),
+    "person": _("Person"),
     "phase": _("Phase"),
     "plugin": _("Plug-in"),
     "policy": _("Policy"),
@@ -139,6 +141,7 @@ REASONS: dict[str, Promise] = {
     "expired": _("It came too late"),
     "already_done": _("It was answered already"),
     "off": _("Revealing values was off"),
+    "not_approved": _("No second person had approved it"),
     "disabled": _("The key was disabled"),
     "gone": _("The key was not there any more"),
 }

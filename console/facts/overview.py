@@ -6,6 +6,7 @@ from itertools import count
 from typing import Self
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +20,7 @@ from gateway.example import AUTHORIZATION, Example
 from gateway.models import Consumer, Instance, Node, Publication, Service
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Region
+from secrets_app.models.second import Request
 
 INSTANCES_SHOWN = 12
 
@@ -180,6 +182,15 @@ class Concern:
     title: str
     text: str
     url: str
+
+
+def reveal_concerns(region: Region, actor: Actor) -> Iterator[Concern]:
+    """Who waits for this person to approve."""
+    for one in Request.waiting_for(actor, region):
+        title = now("%(who)s asks to be shown the value of %(key)s") % {"who": one.asked.actor, "key": one.asked.target}
+        text = now("Approve or deny it within 15 minutes: %(reason)s") % {"reason": one.asked.facts.get("reason", "")}
+        url = reverse("key-approve-reveal", kwargs={"region": region.name, "name": one.asked.target, "asked": one.id})
+        yield Concern("warn", "user-round-check", title, text, url)
 
 
 def gateway_concerns(region: Region, gateways: Gateways) -> Iterator[Concern]:

@@ -23,9 +23,23 @@ class RevealKey(DeedForm):
         error_messages={"required": _("Say why you need the value.")},
     )
 
-    def __init__(self, *args: Any, key: Key, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, key: Key, approved: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["lock_version"] = key.version
+        if approved:
+            del self.fields["reason"]  # that of the request counts
+
+
+class DecideReveal(DeedForm):
+    """The button that was pressed says which."""
+
+    decision = forms.ChoiceField(
+        choices=[("approve", _("Approve")), ("deny", _("Deny"))], error_messages={"required": _("Approve or deny.")}
+    )
+
+    @property
+    def approves(self) -> bool:
+        return bool(self.cleaned_data["decision"] == "approve")
 
 
 class EditReveal(DeedForm):

@@ -4,7 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from console.facts.audit import tell
-from console.facts.overview import Gateways, Start, concerns, figures, gateway_concerns
+from console.facts.overview import Gateways, Start, concerns, figures, gateway_concerns, reveal_concerns
 from console.facts.second_factor import password_alone
 from console.facts.trust import trust_concerns
 from console.middleware import allows
@@ -38,6 +38,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
             "gateways": gateways,
             "concerns": [
                 *(trust_concerns(AuditWatch.here()) if actor.may("settings.view", EVERYWHERE) else ()),
+                *reveal_concerns(region, actor),
                 *password_alone(actor),
                 *gateway_concerns(region, gateways),
                 *concerns(region, Attention.of(region, actor), actor),

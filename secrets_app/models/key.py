@@ -21,6 +21,7 @@ from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
 from secrets_app.models.reveal import revealed
 from secrets_app.models.rotation import rolled_back, rotated
+from secrets_app.models.second import Request, ask, decide
 from secrets_app.models.version import GONE, KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
 from secrets_app.scope import Scope
@@ -188,6 +189,15 @@ class Key(models.Model):
     def reveal(self, reason: str, *, by: Actor, version: int, once: UUID) -> Plaintext:
         """Of this version, which has to be the current one. See revealed()."""
         return revealed(self, reason, by, version, once)
+
+    def ask_reveal(self, reason: str, *, by: Actor, version: int, once: UUID) -> Request:
+        return ask(self, reason, by, version, once)
+
+    def approve_reveal(self, request: UUID, *, by: Actor) -> None:
+        decide(self, request, True, by)
+
+    def deny_reveal(self, request: UUID, *, by: Actor) -> None:
+        decide(self, request, False, by)
 
     def disable(self, *, by: Actor) -> None:
         self._switch("key.disable", False, by)

@@ -19,8 +19,8 @@ RESERVED_REGIONS = frozenset(
     "account accounts admin api audit healthz invited metrics readyz settings sign-in sign-out static styleguide team theme".split()  # noqa: SIM905
 )
 
-REVEAL_OFF, REVEAL_ON = "off", "on"
-REVEAL_POLICIES = (REVEAL_OFF, REVEAL_ON)
+REVEAL_OFF, REVEAL_ON, REVEAL_TWO = "off", "on", "two"
+REVEAL_POLICIES = (REVEAL_OFF, REVEAL_ON, REVEAL_TWO)
 
 
 class Deployment(models.Model):

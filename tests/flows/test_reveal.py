@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.conf import settings
+from django.test import Client
 from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
 
 from console.views import reveal
 from secrets_app.broker import Broker
@@ -156,3 +159,38 @@ def test_an_owner_turns_it_on(visit: Visit, region: Region) -> None:
     assert problems(page) == []
     page.get_by_role("button", name="Save policy").click()
     expect(page.get_by_role("region", name="Revealing values")).to_contain_text("after signing in anew")
+
+
+def test_a_second_person_approves_in_a_browser_of_their_own(
+    visit: Visit, region: Region, canaries: Canaries, live_server: LiveServer
+) -> None:
+    cast.revealing("two")
+    page = visit("/local/keys/openai_prod/", as_="kim")
+    page.get_by_label("More actions").click()
+    page.get_by_role("link", name="Reveal").click()
+    page.get_by_label("Reason").fill(REASON)
+    page.get_by_role("button", name="Ask for approval").click()
+    expect(page.get_by_text("Waiting for a second person")).to_be_visible()
+    assert problems(page) == []
+
+    client = Client()
+    client.force_login(cast.somebody("keeper", "key_manager"), settings.AUTHENTICATION_BACKENDS[0])
+    cast.passed(client, 0)
+    other = visit("/sign-in/", as_="")
+    other.context.add_cookies([{"name": name, "value": cookie.value, "url": live_server.url} for name, cookie in client.cookies.items()])
+    other.goto("/local/")
+    other.get_by_role("link", name="kim asks to be shown the value of openai_prod").click()
+    expect(other.get_by_role("main")).to_contain_text(REASON)
+    assert problems(other) == []
+    other.get_by_role("button", name="Approve").click()
+    expect(other.get_by_role("main")).to_contain_text("You approved that kim is shown the value of openai_prod.")
+    assert canaries.found_in(everything_kept(other)) == []
+
+    page.get_by_role("link", name="Look again").click()
+    expect(page.get_by_text("keeper approved it")).to_be_visible()
+    assert problems(page) == []
+    page.get_by_role("button", name="Reveal v1").click()
+    expect(page.get_by_role("heading", name="Value of openai_prod")).to_be_visible()
+    with found_before(page, canaries):
+        page.get_by_role("button", name="Hide now").click()
+    assert canaries.found_in(everything_kept(other)) == []

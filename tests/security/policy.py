@@ -200,6 +200,12 @@ ROWS: dict[str, Row] = {
     ),
     "key-roll-back": Row(KEYS, lambda world: _named("turned")(world) | {"number": "1"}, _says(lock_version="2"), "key.roll_back"),
     "key-reveal": Row("kim", _named("spare"), _says(reason="a reason that was posted", lock_version="1"), "key.reveal", also="key.show"),
+    "key-approve-reveal": Row(
+        "kim",
+        lambda world: _region(world) | {"name": "spare", "asked": str(world.asked)},
+        _says(decision="deny"),
+        "key.deny_reveal",
+    ),
     "key-disable": Row(KEYS, _named("spare"), _says(), "key.disable"),
     "key-enable": Row(KEYS, _named("resting"), _says(), "key.enable"),
     "key-delete": Row(KEYS, _named("spare"), _says(confirm="spare"), "key.delete"),

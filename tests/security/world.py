@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
 
 from django.apps import apps
 from django.db import connection
@@ -28,13 +29,13 @@ class World:
     grant: RoleGrant
     invited: str  # the number of an invitation, and what stands in its link
     token: str
+    asked: UUID  # what another key manager asked for: to be shown "spare"
 
     @classmethod
     def make(cls) -> "World":
         region = cast.deployment()
         for name in cast.ROLES:
             cast.person(name)
-        cast.revealing()
         abroad = Region.create("abroad", "Abroad", by=cast.SETUP)
         foreign = cast.instance(abroad, "Foreign")
         cast.service(foreign, "foreign", keys=[cast.key(abroad, "foreign")])
@@ -48,7 +49,7 @@ class World:
         cast.somebody("dan").disable(by=cast.SETUP)
         grant = RoleGrant.grant(pat, "viewer", region, by=cast.SETUP)
         invitation, token = Invitation.create("nina", "", "viewer", cast.everywhere(), by=cast.actor("alice"))
-        return cls(region, abroad, gateway, empty, foreign, cast.team("Platform", pat), grant, str(invitation.pk), token)
+        return cls(region, abroad, gateway, empty, foreign, cast.team("Platform", pat), grant, str(invitation.pk), token, _asked(region))
 
     def cells(self) -> "list[World]":
         """This world with a second gateway beside the first, and both again abroad: the same nouns stand in each."""
@@ -61,7 +62,7 @@ class World:
         _furnish(self.abroad)
         for gateway in (beside, far, farther):
             _furnish_gateway(gateway)
-        there = replace(self, region=self.abroad, abroad=self.region, foreign=self.gateway, empty=nothing)
+        there = replace(self, region=self.abroad, abroad=self.region, foreign=self.gateway, empty=nothing, asked=_asked(self.abroad))
         return [self, replace(self, gateway=beside), replace(there, gateway=far), replace(there, gateway=farther)]
 
     def lock(self, kind: type[Key] | type[Consumer] | type[CustomPlugin] | type[Service], name: str) -> str:
@@ -115,6 +116,15 @@ def _furnish_gateway(gateway: Instance) -> None:
 
 def _key(region: Region, name: str) -> Key:
     return Key.objects.get(region=region, name=name)
+
+
+def _asked(region: Region) -> UUID:
+    """The request of another key manager to be shown "spare"."""
+    cast.revealing("two")
+    keeper = cast.somebody("keeper", "key_manager").as_actor()
+    asked = Key.objects.get(region=region, name="spare").ask_reveal("a reason that was asked", by=keeper, version=1, once=uuid4())
+    cast.revealing()
+    return asked.id
 
 
 def fingerprint() -> str:

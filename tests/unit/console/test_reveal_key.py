@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from secrets_app.broker import Broker
@@ -148,3 +149,76 @@ def test_an_owner_sets_the_policy(region: Region) -> None:
     assert "is shown a value after signing in anew" in text(get("/settings/"))
     entry = AuditEntry.objects.filter(action="settings.edit_reveal", outcome="ok").latest("seq")
     assert (entry.actor, entry.facts) == ("alice", {"policy": "on", "previous": "off"})
+
+
+# With a second person
+
+
+@pytest.fixture
+def two(key: Key) -> Key:
+    cast.revealing("two")
+    return key
+
+
+def keeper() -> Client:
+    """Another key manager's browser."""
+    client = Client()
+    client.force_login(cast.somebody("keeper", "key_manager"), settings.AUTHENTICATION_BACKENDS[0])
+    return cast.passed(client, 0)
+
+
+def approval() -> str:
+    asked = AuditEntry.objects.filter(action="key.ask_reveal", outcome="ok").latest("seq")
+    return f"{REVEAL}{asked.operation}/"
+
+
+def test_it_is_asked_for_approved_on_a_page_of_its_own_and_then_shown(two: Key, broker: Broker) -> None:
+    answer = post(REVEAL, said(), "kim", status=200)
+    assert "Waiting for a second person" in text(answer)
+    assert VALUE not in text(answer)
+    assert "asks to be shown the value of one" in text(keeper().get("/local/"))  # type: ignore[arg-type]
+    assert "kim asks to be shown this value" in text(keeper().get(REVEAL))  # type: ignore[arg-type]
+    page = text(keeper().get(approval()))  # type: ignore[arg-type]
+    assert REASON in page
+    assert VALUE not in page
+    assert keeper().post(approval(), {"once": uuid.uuid4(), "decision": "approve"}).status_code == 303
+    page = get(REVEAL, "kim")
+    assert "keeper approved it" in text(page)
+    assert 'name="reason"' not in page.content.decode()
+    assert VALUE in text(post(REVEAL, {"once": uuid.uuid4(), "lock_version": 1}, "kim", status=200))
+    assert "Ask for approval" in text(get(REVEAL, "kim"))
+
+
+def test_a_denial_is_told_and_shows_nothing(two: Key, broker: Broker) -> None:
+    post(REVEAL, said(), "kim", status=200)
+    assert keeper().post(approval(), {"once": uuid.uuid4(), "decision": "deny"}).status_code == 303
+    assert "keeper denied your request" in text(get(REVEAL, "kim"))
+    assert "denied already" in text(keeper().get(approval()))  # type: ignore[arg-type]
+    assert keeper().post(approval(), {"once": uuid.uuid4(), "decision": "approve"}).status_code == 409
+
+
+def test_who_asked_may_not_approve(two: Key, broker: Broker) -> None:
+    post(REVEAL, said(), "kim", status=200)
+    page = get(approval(), "kim")
+    assert "This is your own request" in text(page)
+    assert 'value="approve"' not in page.content.decode()
+    post(approval(), {"once": uuid.uuid4(), "decision": "approve"}, "kim", status=409)
+    for who in ("alice", "olive", "vera", "audrey", "mallory"):
+        get(approval(), who, status=403)
+        post(approval(), {"once": uuid.uuid4(), "decision": "approve"}, who, status=403)
+
+
+def test_a_request_that_never_was_is_not_found(two: Key) -> None:
+    get(f"{REVEAL}{uuid.uuid4()}/", "kim", status=404)
+
+
+def test_neither_word_decides_nothing(two: Key, broker: Broker) -> None:
+    post(REVEAL, said(), "kim", status=200)
+    assert keeper().post(approval(), {"once": uuid.uuid4(), "decision": "perhaps"}).status_code == 422
+    assert not AuditEntry.objects.filter(action__in=("key.approve_reveal", "key.deny_reveal")).exists()
+
+
+def test_a_second_request_while_one_is_open_is_told(two: Key, broker: Broker) -> None:
+    post(REVEAL, said(), "kim", status=200)
+    post(REVEAL, said(), "kim", status=409)
+    assert AuditEntry.objects.filter(action="key.ask_reveal", outcome="ok").count() == 1
