@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Never
 
 import django
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 
@@ -90,6 +91,7 @@ def post(url: str, body: dict[str, str], cookies: dict[str, str], step: str) -> 
 
 def main() -> None:
     django.setup()
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # as the tests' own settings say
     for line in sys.stdin:
         child = os.fork()
         if not child:
