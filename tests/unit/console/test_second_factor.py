@@ -406,3 +406,25 @@ def test_without_the_key_nobody_with_an_app_gets_in_and_the_page_says_why(seed: 
     finally:
         file.write_bytes(was)
         file.chmod(0o600)
+
+
+def test_no_seed_code_password_or_session_id_is_told_to_a_log_or_a_later_page(region: Region, caplog: pytest.LogCaptureFixture) -> None:
+    """A whole life: added, refused, used, renamed, asked again, removed."""
+    caplog.set_level("DEBUG")
+    client, told = cast.client("kim"), []
+    seed, form = offer(client)
+    page = client.post("/account/authenticator-app/", form | {"code": cast.code(seed)}).content.decode()
+    codes = re.findall(r"\b\d{4}-\d{4}-\d{4}\b", page)
+    other = half_in()
+    give(other, "000000")
+    give(other, codes[0])
+    cast.passed(client, 600)
+    told += [client.post("/account/confirm/", {"code": codes[1], "next": "/account/"}, follow=True)]
+    told += [client.get(address, follow=True) for address in ("/account/", "/account/recovery-codes/", "/account/password/")]
+    told += [client.post("/account/password/", {"old": "a-wrong-old-one", "password": "kimkimkimkimkim", "again": "x"})]
+    told += [cast.client("audrey").get("/audit/")]
+    sessions = [str(one.cookies[settings.SESSION_COOKIE_NAME].value) for one in (client, other)]
+    where = "\n".join(answer.content.decode() for answer in told) + caplog.text + str(list(AuditEntry.objects.values()))
+    secret = [seed, cast.code(seed), *codes, *(code.replace("-", "") for code in codes), *sessions, "a-wrong-old-one", cast.PASSWORD]
+    assert len(codes) == 10
+    assert [one for one in secret if one in where] == []
