@@ -13,11 +13,20 @@ from django.db import connection
 append_only = importlib.import_module("secrets_app.migrations.0002_append_only")
 
 
+_within: list[bool] = []
+
+
 @contextmanager
 def open_log() -> Iterator[None]:
+    """Inside of another it is open already, and stays so until that one ends."""
+    if _within:
+        yield
+        return
     editor = SimpleNamespace(connection=connection)
     append_only.open_log(None, editor)
+    _within.append(True)
     try:
         yield
     finally:
+        _within.clear()
         append_only.close_log(None, editor)
