@@ -261,6 +261,8 @@ ACTIONS: dict[str, Action] = {
     "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),
     "key.show": _system(_("handed over the value of key"), facts="version person entry"),
     "node.join": _system(_("joined node"), facts="instance listen", publishes=True),
+    "node.connect": _system(_("heard from node"), facts="instance turns"),
+    "node.disconnect": _system(_("lost node"), facts="instance turns"),
     "node.refuse": _system(_("refused a change on node"), facts="instance type reason seq"),
     "snapshot.refuse": _system(_("refused to publish to"), facts="reason seq"),
     "reference.repair": _system(_("repaired the references of region"), facts="recounted orphans", publishes=True),

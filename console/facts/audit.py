@@ -109,6 +109,7 @@ FACTS: dict[str, Promise] = {
     "to": _("Moved to"),
     "transport": _("Transport"),
     "trimmed": _("A line end was dropped"),
+    "turns": _("Came and went"),
     "type": _("Kind of resource"),
     "url": _("Remote JWKS URL"),
     "unlisted": _("Refused on others"),

@@ -1,7 +1,11 @@
-"""What nodes have, written down. Acknowledgements are status rows, joined into one write; a refusal is an audit entry besides."""
+"""What nodes have, written down. Acknowledgements are status rows, joined into one write; a refusal is an audit entry besides, and so is
+coming and going, once a minute for each node at most: a node that does nothing else must not fill the log.
+"""
 
 import asyncio
+import contextlib
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import DatabaseError
@@ -18,6 +22,20 @@ log = logging.getLogger(__name__)
 
 JOIN = 0.02  # seconds between two writes; what comes meanwhile is joined
 RETRY = 1.0
+QUIET = 60.0  # seconds between two entries about the coming and going of one node
+
+
+@dataclass(slots=True)
+class _Line:
+    """To a node: whether it is up, whether the last entry said so, when that was, and how often it changed since."""
+
+    up: bool = False
+    told: bool = False
+    told_at: float = -QUIET
+    turns: int = 0
+
+    def is_due(self, now: float) -> bool:
+        return self.up != self.told and now >= self.told_at + QUIET
 
 
 class DatabaseLedger:
@@ -29,6 +47,7 @@ class DatabaseLedger:
         self._refusals: dict[tuple[int, str], tuple[Refused, int]] = {}
         self._told: set[tuple[int, str]] = set()  # refusals already in the audit log, until the node accepts something
         self._wanted: dict[int, int] = {}  # by node: the audit entry last published to it
+        self._lines: dict[int, _Line] = {}
         self._bell = asyncio.Event()
 
     def published(self, node_id: int, seq: int) -> None:
@@ -36,9 +55,11 @@ class DatabaseLedger:
 
     def connected(self, node: Identity, envoy_version: str) -> None:
         self._note(node, connected=True, envoy_version=envoy_version)
+        self._turn(node, up=True)
 
     def disconnected(self, node: Identity) -> None:
         self._note(node, connected=False)
+        self._turn(node, up=False)
 
     def in_effect(self, node: Identity, seq: int) -> None:
         self._told = {told for told in self._told if told[0] != node.node_id}
@@ -54,12 +75,21 @@ class DatabaseLedger:
     async def run(self, in_thread: Worker) -> None:
         """Until cancelled. The first note is written at once, those of the next 20 ms together."""
         while True:
-            await self._bell.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._next_line()):
+                    await self._bell.wait()
             self._bell.clear()
             rows, self._rows = self._rows, {}
             refusals, self._refusals = self._refusals, {}
+            now = asyncio.get_running_loop().time()
+            lines = {node: line for node, line in self._lines.items() if line.is_due(now)}
             try:
                 await in_thread(lambda rows=rows, refusals=refusals: self._write(rows, refusals))  # type: ignore[misc]
+                rows, refusals = {}, {}
+                for node, line in lines.items():
+                    up, turns = line.up, line.turns
+                    await in_thread(lambda node=node, up=up, turns=turns: self._tell_line(node, turns, up=up))  # type: ignore[misc]
+                    line.told, line.told_at, line.turns = up, now, line.turns - turns
             except DatabaseError:
                 log.exception("The state of nodes could not be written; trying again.")
                 self._rows = {node: {**columns, **self._rows.get(node, {})} for node, columns in rows.items()} | {
@@ -69,6 +99,20 @@ class DatabaseLedger:
                 self._bell.set()
                 await asyncio.sleep(RETRY)
             await asyncio.sleep(JOIN)
+
+    def _turn(self, node: Identity, *, up: bool) -> None:
+        line = self._lines.setdefault(node.node_id, _Line())
+        if line.up != up:
+            line.up, line.turns = up, line.turns + 1
+
+    def _next_line(self) -> float | None:
+        """When the next entry about a node's coming or going is due."""
+        return min((line.told_at + QUIET for line in self._lines.values() if line.up != line.told), default=None)
+
+    def _tell_line(self, node_id: int, turns: int, *, up: bool) -> None:
+        if node := Node.objects.select_related("instance__region").filter(pk=node_id).first():
+            with deed(self._by, "node.connect" if up else "node.disconnect", node) as entry:
+                entry.facts = {"instance": node.instance.ref, "turns": turns}
 
     def _note(self, node: Identity, **columns: Any) -> None:
         self._rows.setdefault(node.node_id, {}).update(columns, last_contact=timezone.now())

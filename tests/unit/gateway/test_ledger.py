@@ -59,9 +59,30 @@ def test_a_node_that_connects_takes_a_change_and_leaves_is_known_by_it(node: Nod
         ledger.disconnected(identity(node))
         await until(lambda: Node.objects.filter(in_effect_seq=7, connected=False).exists())
 
-    before = AuditEntry.objects.count()
+    seen = AuditEntry.objects.latest("seq").seq
     at_work(scenario)
-    assert AuditEntry.objects.count() == before, "what nodes have are status rows, never entries"
+    told = list(AuditEntry.objects.filter(seq__gt=seen).values_list("action", "target", "facts"))
+    assert told == [("node.connect", "one", {"instance": node.instance.ref, "turns": 1})], "what nodes have are status rows, never entries"
+
+
+def test_coming_and_going_is_told_once_a_minute_with_how_often(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.5)
+
+    def told() -> list[tuple[str, int]]:
+        entries = AuditEntry.objects.filter(action__in=["node.connect", "node.disconnect"]).order_by("seq")
+        return [(entry.action, entry.facts["turns"]) for entry in entries]
+
+    async def scenario(ledger: DatabaseLedger) -> None:
+        ledger.connected(identity(node), "1.40.0")
+        await until(lambda: told() == [("node.connect", 1)])
+        for _turn in range(50):
+            ledger.disconnected(identity(node))
+            ledger.connected(identity(node), "1.40.0")
+        ledger.disconnected(identity(node))
+        await until(lambda: Node.objects.filter(connected=False).exists())
+        await until(lambda: told() == [("node.connect", 1), ("node.disconnect", 101)])
+
+    at_work(scenario)
 
 
 def test_notes_that_come_together_are_written_together(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
