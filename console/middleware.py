@@ -25,6 +25,7 @@ from secrets_app.db import reading
 from secrets_app.errors import NotFound, VaultError
 from secrets_app.framing import framed
 from secrets_app.models import Region, User
+from secrets_app.models.openings import note_opening
 from secrets_app.models.refusals import record_refusal
 from secrets_app.scope import EVERYWHERE, Scoped
 
@@ -55,6 +56,17 @@ def allows(permission: str) -> Callable[[View], View]:
         return cast(View, whole)
 
     return declare
+
+
+def noted(view: View) -> View:
+    """Outside of allows(): that somebody opened the page is an entry of the audit log itself, once an hour for each session."""
+
+    @wraps(view)
+    def whole(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        note_opening(view.permission, by=request.actor)  # type: ignore[attr-defined]
+        return view(request, *args, **kwargs)
+
+    return cast(View, whole)
 
 
 def public(view: View) -> View:

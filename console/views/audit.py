@@ -14,7 +14,7 @@ from console.facts.trust import Trust
 from console.forms.audit import AuditFilter
 from console.forms.base import REPEATED
 from console.forms.export import ExportLog
-from console.middleware import allows
+from console.middleware import allows, noted
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest
@@ -30,6 +30,7 @@ HINTS = {
 RELATED = 6  # entries shown beside one
 
 
+@noted
 @allows("audit.view")
 def entries(request: ConsoleRequest) -> HttpResponse:
     form = AuditFilter(request.GET, request.actor)

@@ -4,9 +4,10 @@ import re
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -161,6 +162,7 @@ def test_the_number_of_queries_does_not_grow_with_the_page(region: Region) -> No
             client.get("/audit/")
         return len(captured)
 
+    queries()  # the first one is noted
     few = queries()
     for _ in range(40):
         cast.key(region)
@@ -212,8 +214,9 @@ def test_an_entry_outlives_the_action_that_wrote_it(region: Region) -> None:
     assert (told.text, told.facts) == ("key.fold", (("creases", "2"),))
 
 
-def test_reading_the_log_writes_nothing(region: Region) -> None:
+def test_reading_on_in_the_log_writes_nothing(region: Region) -> None:
     client = cast.client("audrey")
+    client.get("/audit/")
     before = AuditEntry.objects.count()
     client.get("/audit/")
     client.get("/audit/1/")
@@ -226,3 +229,22 @@ def test_actions_are_offered_in_words_by_noun_each_once(region: Region) -> None:
     assert sorted(offered) == sorted(ACTIONS)
     assert re.findall(r'<optgroup label="([^"]+)"', page)[0] == "Key"
     assert '<option value="key.rotate">Rotated key</option>' in page
+
+
+def test_that_the_log_was_opened_is_an_entry_once_an_hour_for_each_session(region: Region) -> None:
+    client = cast.client("audrey")
+    for query in ("", "?actor=kim", "?outcome=refused"):
+        assert client.get(f"/audit/{query}").status_code == 200
+    opened = AuditEntry.objects.filter(action="audit.view", outcome="ok")
+    assert [(entry.actor, entry.target_kind, bool(entry.session)) for entry in opened] == [("audrey", "deployment", True)]
+    cast.client("audrey").get("/audit/")
+    assert opened.all().count() == 2, "another session"
+    with patch("secrets_app.models.openings.ONCE_IN", timedelta(0)):
+        client.get("/audit/")
+    assert opened.all().count() == 3
+
+
+def test_a_log_that_takes_no_entry_is_shown_all_the_same(region: Region) -> None:
+    client = cast.client("audrey")
+    with patch.object(AuditEntry, "save", side_effect=OperationalError("disk full")):
+        assert b'class="sentence"' in client.get("/audit/").content
