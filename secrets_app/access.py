@@ -87,7 +87,7 @@ _JWT = "method key_type claim pass_through url"  # of a consumer's tokens
 
 ACTIONS: dict[str, Action] = {
     "overview.view": _row(_("opened the overview of"), KEY_MANAGER, OPERATOR, VIEWER, AUDITOR),
-    "audit.view": _row(_("opened the audit log"), AUDITOR),
+    "audit.view": _row(_("opened the audit log of"), AUDITOR),
     "audit.export": _row(_("exported the audit log of"), AUDITOR, facts="format entries filter upto"),
     "settings.view": _row(_("opened the settings")),
     "settings.edit_second_factor": _row(_("set which roles need a second factor in"), facts="roles previous"),
