@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from console import refusals
+from console.api import admit
 from console.caller import address_of
 from console.pages import LAST_REGION
 from console.requests import page_in_front
@@ -132,6 +133,12 @@ class Door:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> HttpResponseBase | None:
         permission = getattr(view, "permission", UNDECLARED)
+        if getattr(view, "api", False):  # before anything looks at a cookie
+            return (
+                admit(request, permission, kwargs)
+                if request.method in methods_of(view)
+                else refusals.method_not_allowed(request, methods_of(view))
+            )
         request.actor = actor = _actor(request)  # type: ignore[attr-defined]
         note_use(request)
         if permission == UNDECLARED:

@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "console.api.InJson",
     "console.middleware.BodyLimit",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -129,6 +130,7 @@ ACCOUNT_ADAPTER = "console.accounts.ClosedDoor"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
+    "api_refused": "60/m/ip",  # tokens that open nothing
     "login_failed": "10/m/ip,5/5m/key,20/h/key",  # key: a name from one address
     "second_factor": "20/m/ip,5/5m/key,20/h/key,50/d/key",  # key: a person
     "login_failed_anywhere": "100/h/key",  # key: a name. More than four addresses can use up, whoever they are

@@ -5,6 +5,7 @@ from django.urls.converters import StringConverter
 
 from console.views import (
     account,
+    api,
     audit,
     consumers,
     credentials,
@@ -33,6 +34,7 @@ from console.views import (
     sso,
     styleguide,
     teams,
+    tokens,
     trials,
 )
 from console.views.stylesheet import stylesheet
@@ -214,6 +216,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("team/invitations/new/", invitations.create, name="invitation-create"),
     path("team/invitations/<int:invitation>/revoke/", invitations.revoke, name="invitation-revoke"),
     path("invited/<str:token>/", invitations.accept, name="invitation-accept"),
+    path("team/tokens/", tokens.list_, name="token-list"),
+    path("account/tokens/", tokens.own, name="token-own"),
+    path("account/tokens/new/", tokens.create, name="token-create"),
+    path("account/tokens/<int:token>/revoke/", tokens.revoke, name="token-revoke"),
+    path("api/v1/audit/", api.audit, name="api-audit"),
+    path("api/v1/<region:region>/keys/", api.keys, name="api-keys"),
+    path("api/v1/<region:region>/keys/<key:name>/", api.key, name="api-key"),
+    path("api/v1/<region:region>/keys/<key:name>/rotate/", api.rotate, name="api-key-rotate"),
+    path("api/v1/<region:region>/keys/<key:name>/disable/", api.disable, name="api-key-disable"),
+    path("api/v1/<region:region>/keys/<key:name>/enable/", api.enable, name="api-key-enable"),
+    path("api/v1/<region:region>/consumers/", api.consumers, name="api-consumers"),
     path("team/roles/", roles.list_, name="role-list"),
     path("team/grants/<int:grant>/revoke/", roles.revoke, name="role-revoke"),
     path("settings/", settings.settings, name="settings"),

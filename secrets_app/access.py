@@ -36,7 +36,7 @@ _LEVELS = {
     "instance": INSTANCE, "node": INSTANCE, "service": INSTANCE, "mcp": INSTANCE, "plugin": INSTANCE, "rule": INSTANCE,
 }  # fmt: skip
 _LEVEL_OF = {
-    "region.create": DEPLOYMENT, "instance.create": REGION, "user.view": INSTANCE, "team.view": INSTANCE,
+    "region.create": DEPLOYMENT, "instance.create": REGION, "token.view": DEPLOYMENT, "user.view": INSTANCE, "team.view": INSTANCE,
     "key.bind": INSTANCE,  # a key is bound where its holder lies
 }  # fmt: skip
 
@@ -253,11 +253,15 @@ ACTIONS: dict[str, Action] = {
     "invitation.create": _row(_("invited"), facts="role scope"),
     "invitation.revoke": _row(_("revoked the invitation of")),
     "invitation.accept": _row(_("accepted the invitation of"), EVERYBODY, facts="role scope member"),
+    "token.view": _row(_("opened the API tokens")),
+    "token.create": _row(_("made API token"), KEY_MANAGER, OPERATOR, VIEWER, AUDITOR, facts="permissions days networks"),
+    "token.revoke": _row(_("revoked API token"), EVERYBODY),
     "role.view": _row(_("opened the roles"), EVERYBODY),
     "role.grant": _row(_("gave a role to"), facts="role scope"),
     "role.revoke": _row(_("took a role from"), facts="role scope"),
     #
     "user.sync_roles": _system(_("took over the groups of"), facts="given taken"),
+    "token.use": _system(_("presented an API token")),
     "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),
     "key.show": _system(_("handed over the value of key"), facts="version person entry"),
     "node.join": _system(_("joined node"), facts="instance listen", publishes=True),

@@ -54,6 +54,10 @@ class Actor:
         """The same person with no right outside these bounds, and none but these."""
         return replace(self, bounds=bounds, only=frozenset(only))
 
+    def named(self, name: str) -> "Actor":
+        """The same rights under another name in the log."""
+        return replace(self, name=name)
+
     def may(self, permission: str, where: Scoped) -> bool:
         """At this very place, and at everything in it."""
         scope = where.scope

@@ -18,6 +18,9 @@ from secrets_app.models import AuditEntry
 from secrets_app.models.audit import DIFF, REFUSED, Fact
 
 FACTS: dict[str, Promise] = {
+    "permissions": _("Permissions"),
+    "networks": _("Only from"),
+    "days": _("Days"),
     "action": _("What was refused"),
     "approval": _("Approved request"),
     "approved_by": _("Approved by"),

@@ -10,11 +10,13 @@ from secrets_app.models.reference import Reference
 from secrets_app.models.refusals import RefusalTally
 from secrets_app.models.region import Deployment, KmsInstance, MasterKey, Region
 from secrets_app.models.team import Membership, Team
+from secrets_app.models.token import ApiToken
 from secrets_app.models.user import User
 from secrets_app.models.version import KeyVersion
 from secrets_app.models.watch import AuditWatch
 
 __all__ = [
+    "ApiToken",
     "AuditEntry",
     "AuditHead",
     "AuditWatch",

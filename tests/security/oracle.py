@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.security.policy import ANYBODY, NOBODY, SIGNED_IN, Row
+from tests.security.policy import ANYBODY, NOBODY, SIGNED_IN, TOKENS, Row
 
 Scope = tuple[Any, Any]  # region, instance; None is all of them
 EVERYWHERE: Scope = (None, None)
@@ -11,6 +11,7 @@ CAST = {"owner": "alice", "key_manager": "kim", "operator": "olive", "viewer": "
 DEPTH = {"deployment": 0, "region": 1, "instance": 2, "shared": 2}
 
 OPEN, SIGN_IN, REFUSED, ABSENT, NO_METHOD = "open", "sign-in", "refused", "absent", "no such method"
+NO_TOKEN = "no token"
 NOT_DONE = "not done"  # the page is open, and its deed is refused in the form or at its place
 
 
@@ -29,13 +30,15 @@ def expected(row: Row, level: str, who: Who, at: Scope, method: str, home: Scope
         return NO_METHOD
     if row.who == ANYBODY:
         return OPEN
+    if row.who == TOKENS:
+        return NO_TOKEN
     if not who.inside:
         return SIGN_IN
     if row.who in (SIGNED_IN, NOBODY):  # what is one's own: of somebody else it is absent
         return OPEN if row.who == SIGNED_IN else ABSENT
     able = [place for role, place in who.held if row.may(CAST[role]) and DEPTH[level] >= depth(place)]
     if not able:
-        return REFUSED
+        return ABSENT if row.of == "own" else REFUSED
     region, instance = at
     if region and not any(place[0] in (None, region) for _role, place in who.held):
         return ABSENT
@@ -45,7 +48,9 @@ def expected(row: Row, level: str, who: Who, at: Scope, method: str, home: Scope
         return ABSENT
     if instance and not any(covers(place, at) for place in able):
         return REFUSED
-    if row.of and not any(place == EVERYWHERE or (row.of == "region" and place[0] == home[0]) for place in able):
+    if row.of in ("everywhere", "region") and not any(
+        place == EVERYWHERE or (row.of == "region" and place[0] == home[0]) for place in able
+    ):
         return ABSENT
     done_at = {"": at, "everywhere": EVERYWHERE, "region": (home[0], None), "instance": home, "held": able[0]}[row.deed]
     if method == "POST" and not any(covers(place, done_at) for place in able):

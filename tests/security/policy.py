@@ -12,6 +12,7 @@ from tests import cast
 from tests.security.world import World
 
 ANYBODY = "anybody"
+TOKENS = "tokens"  # of the API: a cookie opens nothing there
 SIGNED_IN = "alice kim olive vera audrey mallory"
 NOBODY = ""  # it is another person's, whoever asks
 ALL = "alice kim olive vera audrey"  # everybody with a role
@@ -161,6 +162,17 @@ ROWS: dict[str, Row] = {
     "invitation-create": Row(OWNERS, body=_says(username="posted", role="viewer", where="everywhere"), action="invitation.create"),
     "invitation-revoke": Row(OWNERS, lambda world: {"invitation": world.invited}, _says(), "invitation.revoke"),
     "invitation-accept": Row(ANYBODY, lambda world: {"token": world.token}),
+    "token-list": Row(OWNERS),
+    "token-own": Row(ALL, level="region"),
+    "token-create": Row(ALL, level="region"),
+    "token-revoke": Row(OWNERS, lambda world: {"token": world.token_pk}, of="own"),
+    "api-audit": Row(TOKENS),
+    "api-keys": Row(TOKENS, _region),
+    "api-key": Row(TOKENS, _named("partner")),
+    "api-key-rotate": Row(TOKENS, _named("partner"), reads=False),
+    "api-key-disable": Row(TOKENS, _named("partner"), reads=False),
+    "api-key-enable": Row(TOKENS, _named("partner"), reads=False),
+    "api-consumers": Row(TOKENS, _region),
     "role-list": Row(SIGNED_IN),
     "role-revoke": Row(
         OWNERS, lambda world: {"grant": str(world.grant.pk)}, _says(), "role.revoke", level="instance", of="region", deed="region"

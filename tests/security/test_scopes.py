@@ -26,7 +26,14 @@ from tests.security.world import World
 WHOLE = "SOAK" in os.environ
 SEED = os.environ.get("SCOPES_SEED", "4")
 FOR_AN_INSTANCE = ("owner", "operator", "viewer")
-ANSWERS = {OPEN: {200, 286, 302, 303}, oracle.REFUSED: {403}, oracle.ABSENT: {404}, NO_METHOD: {405}, NOT_DONE: {403, 404, 409, 422}}
+ANSWERS = {
+    OPEN: {200, 286, 302, 303},
+    oracle.REFUSED: {403},
+    oracle.ABSENT: {404},
+    NO_METHOD: {405},
+    NOT_DONE: {403, 404, 409, 422},
+    oracle.NO_TOKEN: {401},
+}
 
 
 class Town:

@@ -9,7 +9,7 @@ from django.db import connection
 
 from gateway import moving
 from gateway.models import Consumer, CustomPlugin, Instance, NewCredential, Node, Rule, Service
-from secrets_app.models import Invitation, Key, Region, RoleGrant, Team
+from secrets_app.models import ApiToken, Invitation, Key, Region, RoleGrant, Team
 from tests import cast
 
 # Written by the act of asking, not by what is asked: sessions, and the counters of the sign-in limit.
@@ -30,6 +30,7 @@ class World:
     invited: str  # the number of an invitation, and what stands in its link
     token: str
     asked: UUID  # what another key manager asked for: to be shown "spare"
+    token_pk: str  # of an API token of somebody else's
 
     @classmethod
     def make(cls) -> "World":
@@ -49,7 +50,8 @@ class World:
         cast.somebody("dan").disable(by=cast.SETUP)
         grant = RoleGrant.grant(pat, "viewer", region, by=cast.SETUP)
         invitation, token = Invitation.create("nina", "", "viewer", cast.everywhere(), by=cast.actor("alice"))
-        return cls(region, abroad, gateway, empty, foreign, cast.team("Platform", pat), grant, str(invitation.pk), token, _asked(region))
+        platform, asked = cast.team("Platform", pat), _asked(region)
+        return cls(region, abroad, gateway, empty, foreign, platform, grant, str(invitation.pk), token, asked, str(_token().pk))
 
     def cells(self) -> "list[World]":
         """This world with a second gateway beside the first, and both again abroad: the same nouns stand in each."""
@@ -80,6 +82,12 @@ class World:
 
     def _in_region(self, kind: type) -> dict[str, object]:
         return {"instance": self.gateway} if issubclass(kind, Service) else {"region": self.region}
+
+
+def _token() -> ApiToken:
+    """Of somebody else, whoever of the cast asks."""
+    kai = cast.somebody("kai", "key_manager")
+    return ApiToken.create("ci", None, ["key.view"], 90, by=kai.as_actor())[0]
 
 
 def _furnish(region: Region) -> None:

@@ -7,13 +7,19 @@ from secrets_app.errors import NotAllowed
 from secrets_app.scope import EVERYWHERE
 from tests import cast
 
-READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view", "plugin.view"}
+READ = {"overview.view", "key.view", "consumer.view", "instance.view", "service.view", "mcp.view", "plugin.view", "token.create"}
 OWN = "sign_in sign_out confirm edit_theme change_password end_session add_factor give_factor rename_factor remove_factor".split()  # noqa: SIM905
-SELF = {"role.view", "account.view", "invitation.accept", *(f"user.{verb}" for verb in [*OWN, "make_recovery_codes", "use_recovery_code"])}
+SELF = {
+    "role.view",
+    "token.revoke",
+    "account.view",
+    "invitation.accept",
+    *(f"user.{verb}" for verb in [*OWN, "make_recovery_codes", "use_recovery_code"]),
+}
 REVEAL = {"key.reveal", "key.ask_reveal", "key.approve_reveal", "key.deny_reveal"}
 EXPECTED = {
     "viewer": READ,
-    "auditor": {"overview.view", "audit.view", "audit.export"},
+    "auditor": {"overview.view", "audit.view", "audit.export", "token.create"},
     "key_manager": READ
     | {"key.create", "key.edit", "key.rotate", "key.roll_back", "key.disable", "key.enable", "key.delete", "key.set_policy"}
     | REVEAL,
