@@ -13,10 +13,10 @@ from secrets_app.errors import Invalid, NotFound, StaleEdit
 from secrets_app.models import Key
 from secrets_app.models.audit import Draft
 from secrets_app.plaintext import Plaintext
+from secrets_app.texts import description_problem
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 RESERVED_NAMES = {"new", "options"}
-DESCRIPTION_LIMIT = 500
 LONGEST_SEARCH = 200  # characters
 
 
@@ -80,9 +80,8 @@ def check_name(name: str, taken: Callable[[], bool]) -> dict[str, list[str]]:
 
 
 def check_description(description: str) -> dict[str, list[str]]:
-    if len(description) > DESCRIPTION_LIMIT:
-        return {"description": [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]}
-    return {}
+    wrong = description_problem(description)
+    return {"description": [wrong]} if wrong else {}
 
 
 def check_custom(value: Plaintext, field: str) -> dict[str, list[str]]:

@@ -25,9 +25,9 @@ from secrets_app.models.second import Request, ask, decide
 from secrets_app.models.version import GONE, KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
 from secrets_app.scope import Scope
+from secrets_app.texts import DESCRIPTION_LIMIT, description_problem
 
 RESERVED_NAMES = {"new", "options"}
-DESCRIPTION_LIMIT = 500
 
 
 class Key(models.Model):
@@ -136,8 +136,8 @@ class Key(models.Model):
     def edit(self, description: str, *, lock_version: int, by: Actor) -> None:
         with deed(by, "key.edit", self) as entry:
             self._lock(lock_version)
-            if len(description) > DESCRIPTION_LIMIT:
-                raise Invalid({"description": [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]})
+            if wrong := description_problem(description):
+                raise Invalid({"description": [wrong]})
             entry.compare({"description": self.description}, {"description": description})
             self.description = description
             self.search_text = search_text_of(self.name or "", description)
@@ -356,7 +356,7 @@ class Key(models.Model):
 def _check_new_key(region: Region, name: str, description: str) -> None:
     problem = Key.name_problem(region, name)
     errors: dict[str, list[str]] = {"name": [problem]} if problem else {}
-    if len(description) > DESCRIPTION_LIMIT:
-        errors["description"] = [str(_("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT})]
+    if wrong := description_problem(description):
+        errors["description"] = [wrong]
     if errors:
         raise Invalid(errors)

@@ -239,3 +239,12 @@ def test_uses_within_a_minute_are_noted_once(region: Region) -> None:
     call("local/keys/", mine)
     assert ApiToken.objects.get().last_used_at == first
     assert first
+
+
+@pytest.mark.parametrize("field", ["name", "description", "value"])
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "x" * 70_000], ids=["NUL", "half a character", "long"])
+def test_text_that_no_form_would_send_is_refused_in_words(region: Region, field: str, text: str) -> None:
+    answer = call("local/keys/", token(), {"name": "made", "description": "", "value": "a value of sixteen"} | {field: text})
+    assert answer.status_code == 422
+    assert list(json.loads(answer.content)["errors"]) == [field]
+    assert not Key.objects.exists()

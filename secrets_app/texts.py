@@ -1,0 +1,14 @@
+"""Texts that people write beside a thing. Forms ask the same and more; an API hands on whatever JSON can say."""
+
+from django.utils.translation import gettext as now
+
+DESCRIPTION_LIMIT = 500  # characters
+
+
+def description_problem(text: str) -> str:
+    """Why it cannot be stored; empty when it can."""
+    if len(text) > DESCRIPTION_LIMIT:
+        return now("Use at most %(limit)d characters.") % {"limit": DESCRIPTION_LIMIT}
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):  # neither can be written as UTF-8 that a database takes
+        return now("Use letters, digits and signs: there is something in it that is no character.")
+    return ""
