@@ -13,6 +13,7 @@ from console.forms.account import NewPassword
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
 from console.forms.team import Invite
+from console.fresh import fresh
 from console.middleware import allows, public, takes
 from console.pages import page, see_other
 from console.paging import Listing
@@ -33,6 +34,7 @@ def list_(request: ConsoleRequest) -> HttpResponse:
 
 
 @allows("invitation.create")
+@fresh
 def create(request: ConsoleRequest) -> HttpResponse:
     form, back = Invite(posted(request), by=request.actor), reverse("invitation-list")
     if form.is_valid():

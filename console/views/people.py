@@ -9,6 +9,7 @@ from django.utils.translation import gettext as now
 from console.commands import change_password, create_user
 from console.facts.people import held_by, rows
 from console.forms.confirm import Confirm, TypedName
+from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
@@ -57,6 +58,7 @@ def disable(request: ConsoleRequest, username: str) -> HttpResponse:
 
 
 @allows("user.enable")
+@fresh
 def enable(request: ConsoleRequest, username: str) -> HttpResponse:
     user = User.visible_to(request.actor).find(username)
     form = Confirm(posted(request))
@@ -67,6 +69,7 @@ def enable(request: ConsoleRequest, username: str) -> HttpResponse:
 
 
 @allows("user.delete")
+@fresh
 def delete(request: ConsoleRequest, username: str) -> HttpResponse:
     user = User.visible_to(request.actor).find(username)
     form = TypedName(posted(request), name=user.username)

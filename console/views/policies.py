@@ -7,6 +7,7 @@ from django.utils.translation import gettext as now
 from console.facts.places import Place, Places
 from console.facts.policy import Told
 from console.forms.policy import SetPolicy
+from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
 from console.requests import ConsoleRequest
@@ -23,6 +24,7 @@ def policy(request: ConsoleRequest, name: str) -> HttpResponse:
 
 
 @allows("key.set_policy")
+@fresh
 def set_policy(request: ConsoleRequest, name: str) -> HttpResponse:
     """A policy that shuts out uses of today is refused, and they are told."""
     key = _find(request, name)

@@ -11,6 +11,7 @@ from console.facts.roles import rights, roles
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
 from console.forms.team import GrantRole
+from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
 from console.requests import ConsoleRequest, posted
@@ -25,18 +26,21 @@ def list_(request: ConsoleRequest) -> HttpResponse:
 
 
 @allows("role.grant")
+@fresh
 def grant_user(request: ConsoleRequest, username: str) -> HttpResponse:
     user = User.visible_to(request.actor).find(username)
     return _grant(request, user, user.username, reverse("user-detail", args=[user.username]))
 
 
 @allows("role.grant")
+@fresh
 def grant_team(request: ConsoleRequest, team: UUID) -> HttpResponse:
     found = Team.visible_to(request.actor).find(team)
     return _grant(request, found, found.name, reverse("team-detail", args=[found.pk]))
 
 
 @allows("role.revoke")
+@fresh
 def revoke(request: ConsoleRequest, grant: int) -> HttpResponse:
     found = RoleGrant.visible_to(request.actor, "role.revoke").select_related("user", "team", "region").filter(pk=grant).first()
     if found is None:

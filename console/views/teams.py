@@ -10,6 +10,7 @@ from console.facts.people import held_by, team_rows
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm, TypedName
 from console.forms.team import AddMember, TeamForm
+from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
@@ -74,6 +75,7 @@ def edit(request: ConsoleRequest, team: UUID) -> HttpResponse:
 
 
 @allows("team.delete")
+@fresh
 def delete(request: ConsoleRequest, team: UUID) -> HttpResponse:
     found = Team.visible_to(request.actor).find(team)
     form = TypedName(posted(request), name=found.name)
@@ -93,6 +95,7 @@ def delete(request: ConsoleRequest, team: UUID) -> HttpResponse:
 
 
 @allows("team.add_member")
+@fresh
 def add_member(request: ConsoleRequest, team: UUID) -> HttpResponse:
     found = Team.visible_to(request.actor).find(team)
     form = AddMember(posted(request))
@@ -106,6 +109,7 @@ def add_member(request: ConsoleRequest, team: UUID) -> HttpResponse:
 
 
 @allows("team.remove_member")
+@fresh
 def remove_member(request: ConsoleRequest, team: UUID, username: str) -> HttpResponse:
     found = Team.visible_to(request.actor).find(team)
     user = User.visible_to(request.actor).filter(memberships__team=found, username__iexact=username).first()

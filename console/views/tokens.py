@@ -7,6 +7,7 @@ from django.utils.translation import gettext as now
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
 from console.forms.tokens import CreateToken
+from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
@@ -26,6 +27,7 @@ def list_(request: ConsoleRequest) -> HttpResponse:
 
 
 @allows("token.create")
+@fresh
 def create(request: ConsoleRequest) -> HttpResponse:
     form, back = CreateToken(posted(request), by=request.actor), reverse("token-own")
     if form.is_valid():

@@ -95,6 +95,7 @@ class Town:
 def test_every_address_answers_as_the_specification_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one world: each request is undone, and with it the note that a session was in use."""
     monkeypatch.setattr(settings, "SESSION_IDLE", settings.SESSION_COOKIE_AGE)
+    monkeypatch.setattr(settings, "FRESH_FOR", settings.SESSION_COOKIE_AGE)
     town, asked, wrong = Town(), 0, []
     for name, row in ROWS.items():
         for who, cell in _asked(town, name, row):

@@ -4,6 +4,7 @@ import re
 import uuid
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -91,7 +92,8 @@ def test_an_owner_of_a_region_sees_and_gives_there_alone(region: Region) -> None
     cast.somebody("abe", VIEWER, at=abroad.scope)
     cast.team("Far", cast.somebody("fay"))
     client = Client()
-    client.force_login(rita)
+    client.force_login(rita, settings.AUTHENTICATION_BACKENDS[0])
+    cast.passed(client, 0)
     page = client.get("/team/").content.decode()
     assert "vera" in page
     assert "people/abe" not in page
