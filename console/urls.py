@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 from django.urls.converters import StringConverter
 
+from console import admin
 from console.views import (
     account,
     api,
@@ -239,5 +240,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("styleguide/options/", styleguide.options, name="styleguide-options"),
     path("styleguide/<slug:name>/", styleguide.scene, name="styleguide-scene"),
     path("latchkey.css", stylesheet, name="stylesheet"),
+    path("admin/", include(admin.site.get_urls())),
     path("<region:region>/", include(in_a_region)),
 ]

@@ -3,7 +3,7 @@
 from console.settings import *  # noqa: F403
 from console.settings import INSTALLED_APPS, TEMPLATES
 
-INSTALLED_APPS = [*INSTALLED_APPS, "django.contrib.admin", "django.contrib.messages"]
+INSTALLED_APPS = [*INSTALLED_APPS, "django.contrib.messages"]
 TEMPLATES[0]["OPTIONS"]["context_processors"] += [  # type: ignore[index]
     "django.contrib.auth.context_processors.auth",
     "django.contrib.messages.context_processors.messages",

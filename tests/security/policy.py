@@ -139,6 +139,8 @@ ROWS: dict[str, Row] = {
     "audit-export": Row(LOG, body=_says(format="jsonl"), action="audit.export", level="region", deed="held"),
     "audit-detail": Row(LOG, lambda world: {"seq": "1"}, level="region", of="everywhere"),
     "settings": Row(OWNERS),
+    "admin-list": Row(LOG, level="deployment"),
+    "admin-detail": Row(LOG, lambda world: {"seq": "1"}, level="deployment"),
     "settings-edit-second-factor": Row(OWNERS, body=_says(roles="auditor"), action="settings.edit_second_factor"),
     "settings-edit-reveal": Row(OWNERS, body=_says(policy="on"), action="settings.edit_reveal"),
     "region-create": Row(OWNERS, body=_says(name="posted", title="Posted"), action="region.create"),
