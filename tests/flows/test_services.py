@@ -207,13 +207,13 @@ def test_an_edit_keeps_what_is_stored_unless_others_are_entered(visit: Visit, ea
     page = visit(at(east, "public/"), as_="olive")
     page.get_by_role("link", name="Edit").first.click()
     expect(page.get_by_text("1 value is stored. Leave the field empty to keep it.")).to_be_visible()
-    Service.objects.filter(name="public").update(lock_version=7, address="https://theirs.example/v1")
-    model(page).get_by_label("Service address").fill("https://mine.example/v1")
+    Service.objects.filter(name="public").update(lock_version=7, address="https://api.example.com/theirs")
+    model(page).get_by_label("Service address").fill("https://api.example.com/mine")
     page.get_by_role("button", name="Save service").click()
-    expect(page.get_by_text("https://theirs.example/v1")).to_be_visible()
+    expect(page.get_by_text("https://api.example.com/theirs")).to_be_visible()
     page.get_by_role("button", name="Save service").click()
     expect(page.get_by_role("main")).to_contain_text("Service public was saved.")
-    assert Service.objects.get(name="public").address == "https://mine.example/v1"
+    assert Service.objects.get(name="public").address == "https://api.example.com/mine"
 
 
 def test_the_base_url_is_copied(visit: Visit, east: Instance) -> None:

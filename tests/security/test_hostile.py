@@ -22,6 +22,7 @@ from tests.security.world import World
 
 TIMES = int(os.environ.get("SOAK", "50"))
 SEED = int(os.environ.get("HOSTILE_SEED", "1"))
+AWAY = {"readyz", "service-test", "mcp-test"}  # they ask the control plane, which is not there: 503 says so
 SHARE = min(len(PAIRS), max(TIMES // 2, 1))  # of the pairs, at each address its own
 
 
@@ -34,7 +35,7 @@ def test_nothing_that_is_sent_breaks_the_console(world: World, name: str) -> Non
         if number % 10 == 0 or name in ("sign-in", "sign-out"):
             client = cast.client(chance.choice(["alice", "alice", "kim", "olive", "mallory", ""]))
         said, answer = send(client, row, name, world, chance)
-        assert answer.status_code < 500 or name == "readyz", f"HOSTILE_SEED={SEED}: {said}"
+        assert answer.status_code < 500 or (name in AWAY and answer.status_code == 503), f"HOSTILE_SEED={SEED}: {said}"
         text = b"".join(answer).decode(errors="replace") if answer.streaming else answer.content.decode(errors="replace")  # type: ignore[arg-type]
         assert "<img src=x onerror" not in text, f"HOSTILE_SEED={SEED}: {said}"
         assert "<script>hostile" not in text, f"HOSTILE_SEED={SEED}: {said}"
@@ -57,7 +58,7 @@ def test_the_worst_of_each_field_breaks_no_address(world: World, name: str) -> N
         answers = [client.get(f"{url}?{urlencode({field: value})}"), client.post(url, body | {field: value})]
         transaction.savepoint_rollback(point)
         for answer in answers:
-            assert answer.status_code < 500 or name == "readyz", f"{field}={value[:80]!r}"
+            assert answer.status_code < 500 or (name in AWAY and answer.status_code == 503), f"{field}={value[:80]!r}"
     assert time.process_time() - started < SHARE, "more than half a second for an answer"
 
 

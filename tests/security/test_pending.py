@@ -29,7 +29,7 @@ def world(db: None) -> World:
 def test_every_other_address_leads_to_the_set_up(world: World, name: str) -> None:
     row, view = ROWS[name], addresses()[name][1]
     url = row.url(name, world)
-    if view.permission is None or not row.reads:
+    if view.permission is None or not row.reads or hasattr(view, "api"):  # there no cookie is read: whoever has no token is nobody
         return
     for who in ("alice", "kim", "olive", "vera", "audrey"):
         answer = cast.client(who).get(url)

@@ -215,7 +215,8 @@ def test_teams_are_made_named_and_deleted(region: Region) -> None:
     with pytest.raises(Conflict, match="already"):
         team.add_member(mallory, by=alice)
     team.edit("Gateways", "", lock_version=1, by=alice)
-    assert last() == ("team.edit", "ok", "Gateways", {"changed": ["name", "description"], "name": "Gateways"})
+    diff = {"description": ["Runs the gateways", ""], "name": ["Platform", "Gateways"]}
+    assert last() == ("team.edit", "ok", "Gateways", {"changed": ["name", "description"], "name": "Gateways", "diff": diff})
     with pytest.raises(Conflict):
         team.edit("Old form", "", lock_version=1, by=alice)
     team.remove_member(mallory, by=alice)

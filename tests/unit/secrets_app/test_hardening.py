@@ -6,10 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from secrets_app import hardening
 
@@ -25,8 +25,8 @@ def mode(path: Path) -> int:
 def folder(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As an older version left it under the usual umask, with a database in use."""
     settings.DATA_DIR = folder = tmp_path / "data"
-    monkeypatch.setattr(connection, "vendor", "sqlite")
-    monkeypatch.setitem(connection.settings_dict, "NAME", str(folder / DATABASE[0]))
+    there = SimpleNamespace(vendor="sqlite", settings_dict={"NAME": str(folder / DATABASE[0])})
+    monkeypatch.setattr(hardening, "connection", there)
     folder.mkdir(mode=0o755)
     for name in DATABASE:
         (folder / name).touch(mode=0o644)
@@ -51,7 +51,7 @@ def test_a_folder_and_a_database_that_others_could_read_are_closed(folder: Path)
 
 
 def test_a_database_of_another_name_is_ours_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connection.settings_dict, "NAME", str(folder / "console.db"))
+    hardening.connection.settings_dict["NAME"] = str(folder / "console.db")
     (folder / "console.db").touch(mode=0o644)
     assert hardening.close_data_folder() == []
     assert (mode(folder), mode(folder / "console.db")) == (0o700, 0o600)
@@ -80,13 +80,13 @@ def test_what_this_user_may_not_change_is_told(folder: Path, monkeypatch: pytest
 
 
 def test_a_database_elsewhere_is_not_a_file_of_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "vendor", "postgresql")
+    monkeypatch.setattr(hardening.connection, "vendor", "postgresql")
     assert hardening.readable_by_others() == [folder]
 
 
 def test_a_folder_that_is_not_there_yet_is_nothing_to_tell(folder: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.DATA_DIR = folder / "not-yet"
-    monkeypatch.setitem(connection.settings_dict, "NAME", str(settings.DATA_DIR / DATABASE[0]))
+    hardening.connection.settings_dict["NAME"] = str(settings.DATA_DIR / DATABASE[0])
     assert hardening.close_data_folder() == []
     assert hardening.readable_by_others() == []
 
