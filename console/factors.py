@@ -29,7 +29,8 @@ from secrets_app.models import User, deed
 TOTP, KEY, RECOVERY = "totp", "webauthn", "recovery_codes"
 FEW = 3  # recovery codes left, of which one is warned
 OFFERED_FOR = 15 * 60  # seconds in which a new seed has to be confirmed
-_NOT_WEBAUTHN = (ValueError, TypeError, LookupError, AttributeError, struct.error, ValidationError)  # what a made-up answer breaks at
+# What a made-up answer breaks at.
+_NOT_WEBAUTHN = (ValueError, TypeError, LookupError, AttributeError, struct.error, ValidationError, RecursionError)
 
 
 class SealedSeeds(DefaultMFAAdapter):  # type: ignore[misc]

@@ -7,13 +7,12 @@
 A page is then answered by the question in its place, also inside a panel; a post by the question and 403, and nothing was done.
 """
 
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
-from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.account.internal.flows.login import record_authentication
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.urls import reverse
@@ -21,6 +20,7 @@ from django.urls import reverse
 from console.forms.account import Confirm, ConfirmByFactor, ConfirmByPassword
 from console.middleware import READING, methods_of
 from console.pages import page, wants_part
+from console.proofs import FACTOR, PASSWORD, SSO, freshly_signed_in
 from console.requests import ConsoleRequest, page_in_front
 from secrets_app.models import User
 
@@ -40,21 +40,6 @@ def fresh(view: View) -> View:
     return cast(View, asked)
 
 
-def freshly_signed_in(request: HttpRequest) -> bool:
-    """Whether this session saw a proof of who it is in the last five minutes, at sign-in or since.
-
-    Of somebody with a second factor that one counts alone: who stole a password and found a browser open must not take it away.
-    """
-    if not isinstance(request.user, User):
-        return False
-    counting = {_FACTOR} if request.user.has_second_factor else {_PASSWORD, _SSO}
-    proofs = [record for record in get_authentication_records(request, request.user) if record["method"] in counting]
-    return any(0 <= time.time() - record["at"] < settings.FRESH_FOR for record in proofs)
-
-
-_PASSWORD, _FACTOR, _SSO = "password", "mfa", "socialaccount"  # as allauth notes them
-
-
 def prove(request: HttpRequest, method: str) -> None:
     """The person has just shown it: note so, and give the session another name, so that one seen before opens nothing."""
     note_proof(request, method)
@@ -62,8 +47,8 @@ def prove(request: HttpRequest, method: str) -> None:
 
 
 def note_proof(request: HttpRequest, method: str) -> None:
-    user, whole = cast(User, request.user), method in (_PASSWORD, _SSO)
-    record_authentication(request, user, method if whole else _FACTOR, reauthenticated=True, **({} if whole else {"type": method}))
+    user, whole = cast(User, request.user), method in (PASSWORD, SSO)
+    record_authentication(request, user, method if whole else FACTOR, reauthenticated=True, **({} if whole else {"type": method}))
 
 
 def ask(request: ConsoleRequest) -> HttpResponse:

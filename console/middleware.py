@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote_to_bytes, urlencode
@@ -18,6 +19,7 @@ from console import refusals
 from console.api import admit
 from console.caller import address_of
 from console.pages import LAST_REGION
+from console.proofs import freshly_signed_in
 from console.requests import page_in_front
 from console.sessions import note_use
 from gateway.models import Instance
@@ -209,7 +211,8 @@ def _actor(request: HttpRequest) -> Actor | None:
     user = request.user
     if not isinstance(user, User):
         return None
-    return user.as_actor(address_of(request), request.request_id, _session_of(request))  # type: ignore[attr-defined]
+    actor = user.as_actor(address_of(request), request.request_id, _session_of(request))  # type: ignore[attr-defined]
+    return actor if request.method in READING else replace(actor, fresh=freshly_signed_in(request))
 
 
 def _session_of(request: HttpRequest) -> str:

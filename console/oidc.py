@@ -107,8 +107,8 @@ def mapping(text: str) -> list[tuple[str, Given]]:
     found = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         group, equals, given = part.rpartition("=")
-        role, _at, region = given.strip().partition("@")
-        if not equals or not group.strip() or role not in ROLES:
+        role, at, region = given.strip().partition("@")
+        if not equals or not group.strip() or role not in ROLES or (at and not region):  # "owner@" is no owner of everything
             raise ValueError(part)
         found.append((group.strip(), Given(role, region)))
     return found

@@ -28,7 +28,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """`teams` are those that the person is in. `only`, where it is set, and `bounds` narrow what the roles give, as an API token does."""
+    """`teams` are those that the person is in; `fresh`: they showed who they are just now, or nobody can sit down in their place.
+
+    `only`, where it is set, and `bounds` narrow what the roles give, as an API token does.
+    """
 
     name: str
     held: frozenset[Held] = frozenset()
@@ -38,6 +41,7 @@ class Actor:
     teams: frozenset[UUID] = frozenset()
     bounds: Scope = EVERYWHERE
     only: frozenset[str] | None = None
+    fresh: bool = True
     session: str = ""  # a hash of it, where there is one: it tells sessions apart and opens none
 
     @classmethod

@@ -104,17 +104,22 @@ def passed(client: Client, seconds: int) -> Client:
     """So long ago it was that somebody showed in this browser who is there."""
     session = client.session
     shown = session.get(AUTHENTICATION_METHODS_SESSION_KEY) or [{"method": "password"}]
-    session[AUTHENTICATION_METHODS_SESSION_KEY] = [record | {"at": now() - seconds} for record in shown]
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [aged(record, now() - seconds) for record in shown]
     session["account_authentication_methods_user"] = session[SESSION_KEY]
     session.save()
     return client
+
+
+def aged(record: dict[str, Any], then: float) -> dict[str, Any]:
+    """The note of a proof as if it had been given then, here or at a provider."""
+    return record | {"at": then} | ({"shown_at": then} if record.get("shown_at") else {})
 
 
 def grow_old(name: str) -> None:
     """In every browser of this person it was long ago that anybody showed who is there."""
     for row in Session.objects.filter(user__username=name):
         data = row.get_decoded()
-        data[AUTHENTICATION_METHODS_SESSION_KEY] = [record | {"at": 0} for record in data.get(AUTHENTICATION_METHODS_SESSION_KEY, [])]
+        data[AUTHENTICATION_METHODS_SESSION_KEY] = [aged(record, 1) for record in data.get(AUTHENTICATION_METHODS_SESSION_KEY, [])]
         row.session_data = SessionStore().encode(data)
         row.save()
 

@@ -15,9 +15,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from console import oidc
 from console.accounts import TOO_MANY, SecondFactor
 from console.forms.account import GiveFactor, SignIn
-from console.fresh import asking, freshly_signed_in, prove, question
+from console.fresh import asking, prove, question
 from console.middleware import allows, public, sets_up, takes
 from console.pages import page, see_other, wants_part
+from console.proofs import freshly_signed_in
 from console.requests import ConsoleRequest, page_in_front, path_of_ours, posted
 from secrets_app.models import User
 

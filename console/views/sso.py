@@ -54,7 +54,7 @@ def callback(request: HttpRequest) -> HttpResponse:
         return _refused(request, refused.message)
     if request.user.is_authenticated:
         return _confirmed(request, user, pending)
-    record_authentication(request, user, METHOD)
+    record_authentication(request, user, METHOD, shown_at=claims.shown_at)
     entered: HttpResponse = perform_login(request, Login(user=user, redirect_url=pending["to"]))
     return entered
 

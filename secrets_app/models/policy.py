@@ -288,7 +288,8 @@ def parsed(text: str) -> Policy:
 
 def admitting(key: "Key", to: Sequence[Destination], by: Actor, *, widens: bool) -> Policy:
     """The policy of the key, should this person let it go there: the one that it has, or a wider one where they may set it and the deed
-    `widens`. A value of a holder's own was entered for one host, and goes to no other whoever asks. Raises OutsidePolicy."""
+    `widens`: then they have to have shown who they are just now. A value of a holder's own was entered for one host, and goes to no other
+    whoever asks. Raises OutsidePolicy."""
     policy, name = key.policy, key.audit_name
     astray = next((one for one in to if policy.refuses(one)), None)
     if key.is_inline:
@@ -297,12 +298,21 @@ def admitting(key: "Key", to: Sequence[Destination], by: Actor, *, widens: bool)
         return policy
     sets = by.may("key.set_policy", key)
     if sets and widens:
-        return policy.with_these(to)
+        wider = policy.with_these(to)
+        if wider != policy and not by.fresh:
+            raise OutsidePolicy(_STALE % {"key": name}, name)
+        return wider
     if not sets and not policy.closed and not policy.lets_bind(by.teams):
         raise not_in_team(name)
     if astray:
         raise outside(name, policy, astray)
     return policy
+
+
+_STALE = _(
+    "This lets the key “%(key)s” go somewhere new, and it is more than five minutes since you showed who you are. "
+    "Confirm that it is you at /account/confirm/ in another tab, then save again."
+)
 
 
 class OutsidePolicy(Invalid):

@@ -1,5 +1,6 @@
 """Where a key may go, on pages: in words, as a form, on the way to being created, and in the pickers."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -173,3 +174,18 @@ def test_a_member_of_the_team_is_offered_the_key(region: Region) -> None:
     assert "prod_team" not in offered("q=&for=outbound", "olive")
     team.add_member(cast.person("olive"), by=cast.actor("alice"))
     assert "prod_team" in offered("q=&for=outbound", "olive")
+
+
+def test_a_browser_left_open_sends_a_key_nowhere_new(region: Region) -> None:
+    """What the policy allows goes on; what would widen it asks who sits there."""
+    east = cast.instance(region, "east")
+    cast.service(east, "chat", keys=[Key.create(region, "prod", cast.value(), by=cast.SETUP)])
+    policy = Key.objects.get(name="prod").policy
+    fields = {"supplier": "custom", "protocol": "OpenAI/v1", "generation": "reference", "key_0": "prod", "lock_version": "1"}
+    url = f"/local/instances/{east.ref}/services/chat/edit/"
+    stale = cast.passed(cast.client("alice"), 1200)
+    answer = stale.post(url, fields | {"address": "https://evil.example.net/v1", "once": str(uuid.uuid4())})
+    assert answer.status_code == 422
+    assert "/account/confirm/" in answer.content.decode()
+    assert Key.objects.get(name="prod").policy == policy
+    assert stale.post(url, fields | {"address": "https://api.example.com/v2", "once": str(uuid.uuid4())}).status_code == 303

@@ -1,5 +1,6 @@
 """Single sign-on against a provider that answers for real: what it may say, what it may not, and whom it lets in."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -285,7 +286,7 @@ def test_the_sign_in_page_offers_it_where_it_is_configured(provider: Provider, s
         assert cast.client().get(address)["Location"] == "/sign-in/"
 
 
-@pytest.mark.parametrize("text", ["keys", "=owner", "keys=emperor", "keys=owner=", "a=owner,b"])
+@pytest.mark.parametrize("text", ["keys", "=owner", "keys=emperor", "keys=owner=", "a=owner,b", "keys=owner@"])
 def test_a_mapping_that_says_nothing_is_told_at_start(settings: Any, text: str) -> None:
     settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_GROUPS = "https://id.example", "x", text
     with pytest.raises(SystemCheckError, match="CONSOLE_OIDC_GROUPS"):
@@ -293,3 +294,11 @@ def test_a_mapping_that_says_nothing_is_told_at_start(settings: Any, text: str) 
     settings.OIDC_ISSUER, settings.OIDC_GROUPS = "http://id.example", "keys=owner"
     with pytest.raises(SystemCheckError, match="not served over TLS"):
         call_command("check", tags=["security"])
+
+
+def test_who_was_asked_nothing_at_the_provider_has_shown_nothing(provider: Provider) -> None:
+    """A session there that is hours old opens the console, and no sensitive page of it."""
+    client = cast.client()
+    provider.lies = {"auth_time": int(time.time()) - 8 * 3600}
+    come(client)
+    assert "Continue with Example ID" in client.get("/account/authenticator-app/").content.decode()

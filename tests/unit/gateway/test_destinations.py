@@ -1,6 +1,7 @@
 """Where keys go, whoever holds them: no deed of an operator sends one past its policy, whatever way it takes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -398,3 +399,13 @@ def test_a_policy_is_set_by_who_may_and_the_entry_says_what_it_was(region: Regio
     for who in (OLIVE, "vera", "audrey", "mallory"):
         with pytest.raises(NotAllowed):
             policing.set_policy(bounded, CLOSED, lock_version=bounded.lock_version, by=cast.actor(who))
+
+
+def test_a_session_left_open_lets_no_key_go_anywhere_new(east: Instance) -> None:
+    """Whoever sits down there may go on with what the policy allows."""
+    key = Key.create(east.region, "fresh", cast.value(), by=cast.actor(KIM))
+    stale, keys = replace(cast.actor(ALICE), fresh=False), NewKeys("reference", key_names=["fresh"])
+    assert "/account/confirm/" in refused(lambda: AiService.create(east, "one", "custom", "OpenAI/v1", OURS, keys, by=stale))["key_0"][0]
+    assert Key.objects.get(pk=key.pk).policy.closed
+    chat(east, "fresh", who=ALICE)
+    AiService.create(east, "one", "custom", "OpenAI/v1", OURS, keys, by=stale)
