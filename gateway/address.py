@@ -23,6 +23,8 @@ _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*/?")
 # IPv4-compatible, -mapped and -translated (RFC 4291, 2765), and NAT64's two prefixes (RFC 6052, 8215).
 _ENDS_IN_IPV4 = [ipaddress.IPv6Network(net) for net in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")]
 _ISATAP = (b"\0\0\x5e\xfe", b"\x02\0\x5e\xfe")  # RFC 5214, 6.1
+_METADATA = ipaddress.IPv6Address("fd00:ec2::254")  # a cloud's, beside the link-local ones
+_OF_THE_LINK = _("Addresses of the machine's own link, such as 169.254.169.254, are no back ends: clouds hand out credentials there.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,10 @@ def parse_address(text: str) -> Address:
         raise _refused(_("The path may hold letters, digits and - . _ ~ between single slashes, and no . or .. step."))
     if port == 0:
         raise _refused(_("Port 0 does not exist. Leave the port out, or enter 1 to 65535."))
-    return Address(parts.scheme, _host(parts.hostname), port or {"http": 80, "https": 443}[parts.scheme], parts.path.rstrip("/"))
+    host = _host(parts.hostname)
+    if is_ip(host) and _is_of_the_link(ipaddress.ip_address(host)):
+        raise _refused(_OF_THE_LINK)
+    return Address(parts.scheme, host, port or {"http": 80, "https": 443}[parts.scheme], parts.path.rstrip("/"))
 
 
 def is_ours(address: Address, ports: set[int]) -> bool:
@@ -81,10 +86,12 @@ def is_ours(address: Address, ports: set[int]) -> bool:
 
 def ends_of(address: Address, ports: set[int]) -> list[IP]:
     """Where it leads at this moment, for whoever calls it themselves: to one of these and to nowhere else. Empty for a name that nobody
-    knows. Raises Invalid where is_ours() would say so of any of them."""
+    knows. Raises Invalid where is_ours() would say so of any of them, or one is of the link."""
     found = _addresses(address.host)
     if address.port in ports and (_names_this_machine(address.host) or any(map(_is_here, found))):
         raise _refused(_("This is the console's, the control plane's or a gateway's own address."))
+    if any(map(_is_of_the_link, found)):
+        raise _refused(_OF_THE_LINK)
     return found
 
 
@@ -138,6 +145,10 @@ def _resolved(host: str) -> Iterator[IP]:
 
 def _is_here(ip: IP) -> bool:
     return any(meant.is_loopback or meant.is_unspecified or _is_own(meant) for meant in (ip, *_embedded(ip)))
+
+
+def _is_of_the_link(ip: IP) -> bool:
+    return any(meant.is_link_local or meant.is_multicast or meant == _METADATA for meant in (ip, *_embedded(ip)))
 
 
 def _embedded(ip: IP) -> Iterator[IP]:

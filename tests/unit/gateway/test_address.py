@@ -1,5 +1,6 @@
 """Service addresses: what is taken apart, what is refused, and which ones are our own."""
 
+import ipaddress
 import socket
 import threading
 import time
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import address as address_module
-from gateway.address import Address, is_ours, parse_address
+from gateway.address import Address, ends_of, is_ours, parse_address
 from secrets_app.errors import Invalid
 
 
@@ -187,3 +188,18 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return known
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "169.254.0.1", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "224.0.0.1"],
+)
+def test_what_a_cloud_tells_its_own_machines_is_no_back_end(host: str) -> None:
+    with pytest.raises(Invalid, match="169"):
+        parse_address(f"http://{host}/latest/meta-data")
+
+
+def test_nor_is_a_name_that_leads_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address_module, "_addresses", lambda host: [ipaddress.ip_address("169.254.169.254")])
+    with pytest.raises(Invalid, match="169"):
+        ends_of(parse_address("http://metadata.example"), set())
