@@ -75,7 +75,7 @@ class Notary:
 
     def _from_last_checkpoint(self, signer: Signer) -> chain.Walk:
         before = self._sink.last(signer.verifier)
-        sealed = SealedEpoch.chained()
+        sealed = SealedEpoch.chained(signer.verifier)
         if before is None or before.seq < sealed.seq:
             return sealed
         found = sealed if before.seq == sealed.seq else AuditEntry.start(before.seq)
@@ -141,11 +141,14 @@ class Notary:
 
     def _begin_round(self) -> chain.Walk:
         """Raises Broken."""
-        start = SealedEpoch.chained()
-        self._round_base = start.seq
         vouched: Iterator[chain.Mark] = iter(())
+        verifier = None
         with suppress(OSError, CannotSign):  # told by the other walk
-            vouched = marks(self._sink.file, load_verifier(keyring.folder()), Deployment.here().pk)
+            verifier = load_verifier(keyring.folder())
+            vouched = marks(self._sink.file, verifier, Deployment.here().pk)
+        last = SealedEpoch.last()
+        self._round_base = last.last_seq if last else 0
+        start = SealedEpoch.chained(verifier)
         return chain.Walk(start.seq, start.head, marks=vouched)
 
     def _epochs_moved(self) -> bool:

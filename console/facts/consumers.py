@@ -11,9 +11,10 @@ from gateway.call import Call, call, shown_by
 from gateway.delivery import Delivery, Effect
 from gateway.holders import senders_of
 from gateway.methods import KEY_TYPES
-from gateway.models import Authorization, Consumer, Credential, Jwt, Node, Problem, Service
+from gateway.models import Authorization, Consumer, Credential, Instance, Jwt, Node, Problem, Service
 from gateway.models.service import AGENT, AI
 from gateway.sources import Source
+from secrets_app.actor import Actor
 from secrets_app.models import Key, KeyVersion, Reference
 
 
@@ -98,7 +99,7 @@ class Facts:
     call: Call | None
 
     @classmethod
-    def of(cls, consumer: Consumer, host: str, kind: str = AI) -> Self:
+    def of(cls, consumer: Consumer, actor: Actor, host: str, kind: str = AI) -> Self:
         """`kind` of service that the page shows how to call, where the consumer may call one. Twelve queries at most."""
         delivery, found = Delivery.of(consumer.region), held([consumer])[consumer.pk]
         return cls(
@@ -108,7 +109,7 @@ class Facts:
             down=not delivery.control_plane_up,
             service_count=consumer.authorizations.count(),
             elsewhere=tuple(consumer.other_sources()),
-            call=_call(consumer, kind, delivery, host),
+            call=_call(consumer, actor, kind, delivery, host),
         )
 
     @property
@@ -167,11 +168,13 @@ def _effect(consumer: Consumer, keys: Iterable[Key], delivery: Delivery) -> Effe
     return delivery.effect(max([consumer.changed_seq, *(key.changed_seq for key in keys)]))
 
 
-def _call(consumer: Consumer, kind: str, delivery: Delivery, host: str) -> Call | None:
-    """Of a service of this kind where there is one, else of a model before an agent or tools; and of one that a node serves."""
+def _call(consumer: Consumer, actor: Actor, kind: str, delivery: Delivery, host: str) -> Call | None:
+    """Of a service that the actor may see: of this kind where there is one, else of a model before an agent or tools; and of one that a
+    node serves."""
     nodes: dict[object, Node] = {pk: nodes[0] for pk, nodes in delivery.by_instance.items()}
     served = Case(When(instance__in=list(nodes), then=0), default=1)
     sort = Case(When(kind=kind, then=0), When(kind=AI, then=1), When(kind=AGENT, then=2), default=3)
-    counting = Service.objects.filter(authorizations__consumer=consumer, authentication_method=consumer.method)
+    seen = Instance.visible_to(actor, consumer.region)
+    counting = Service.objects.filter(authorizations__consumer=consumer, authentication_method=consumer.method, instance__in=seen)
     service = counting.select_related("instance").order_by(sort, served, "name").first()
     return call(service, nodes.get(service.instance_id), host, shown_by(consumer)) if service else None

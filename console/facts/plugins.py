@@ -15,6 +15,7 @@ from gateway.models import CustomPlugin, Instance, Plugin, Service
 from gateway.models.service import MCP
 from gateway.plugins import CATALOGUE
 from gateway.plugins.base import Official, Secret
+from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
 from secrets_app.models import Region
 
@@ -122,11 +123,12 @@ class Installed:
     enabled: int
 
 
-def installations(plugin: CustomPlugin) -> list[Installed]:
-    """By instance. Two queries."""
+def installations(plugin: CustomPlugin, actor: Actor) -> list[Installed]:
+    """By instance, those that the actor may see. Two queries."""
     numbers = plugin.installed.values_list("pk").annotate(every=Count("rules"), on=Count("rules", filter=Q(rules__enabled=True)))
     counted = {pk: (every, enabled) for pk, every, enabled in numbers.order_by()}
-    return [Installed(one, *counted.get(one.pk, (0, 0))) for one in plugin.installed.select_related("instance").order_by("instance__name")]
+    seen = plugin.installed.filter(instance__in=Instance.visible_to(actor, plugin.region)).select_related("instance")
+    return [Installed(one, *counted.get(one.pk, (0, 0))) for one in seen.order_by("instance__name")]
 
 
 # ── What may stand in a rule ──

@@ -49,7 +49,7 @@ def detail(request: ConsoleRequest, name: str) -> HttpResponse:
     grants = Grants.of(consumer, request.actor, listing, instance)
     context = {
         "consumer": consumer,
-        "facts": Facts.of(consumer, request.get_host().rsplit(":", 1)[0], grants.kind),
+        "facts": Facts.of(consumer, request.actor, request.get_host().rsplit(":", 1)[0], grants.kind),
         "grants": grants,
         "authorize_url": authorize_address(consumer, grants.kind, instance),
         "listing": listing,

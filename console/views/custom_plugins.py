@@ -50,7 +50,8 @@ def detail(request: ConsoleRequest, name: str) -> HttpResponse:
         "plugin": plugin,
         "phase": PHASES[plugin.phase],
         "fields": fields(plugin.official),
-        "installed": installations(plugin),
+        "installed": (installed := installations(plugin, request.actor)),
+        "elsewhere": plugin.installed.count() - len(installed),
         "lines": list(enumerate(plugin.source.split("\n"), 1)),
         "schema": json.dumps(json.loads(plugin.schema), indent=2, ensure_ascii=False),
         "crumbs": _crumbs(request, plugin.name),
@@ -75,7 +76,7 @@ def edit(request: ConsoleRequest, name: str) -> HttpResponse:
         "form": form,
         "plugin": plugin,
         "next": plugin.number + 1,
-        "installed": installations(plugin),
+        "installed": installations(plugin, request.actor),
         "changes": changes(now_stored["source"], form.cleaned_data["source"]) if now_stored else [],
         "schema_changes": changes(now_stored["schema"], form.cleaned_data["schema"]) if now_stored else [],
         "back": _to(request, "detail", name),
@@ -91,7 +92,7 @@ def delete(request: ConsoleRequest, name: str) -> HttpResponse:
     form = TypedName(posted(request), name=plugin.name)
     if form.is_valid() and form.did(lambda: plugin.delete(by=request.actor)):
         return see_other(request, _to(request, "list"), notice=now("Custom plug-in %(name)s was deleted.") % {"name": plugin.name})
-    installed = installations(plugin)
+    installed = installations(plugin, request.actor)
     context = {
         "form": form,
         "plugin": plugin,

@@ -58,11 +58,14 @@ class SealedEpoch(models.Model):
         return cls.objects.order_by("-last_seq").first()
 
     @classmethod
-    def chained(cls) -> chain.Walk:
-        """Where the entries in the database begin. Raises Broken when the epochs before them do not follow one another."""
+    def chained(cls, verifier: Verifier | None = None) -> chain.Walk:
+        """Where the entries in the database begin. Raises Broken when the epochs before them do not follow one another, or one was not
+        signed by whom the verifier knows."""
         walk = chain.Walk()
         for epoch in cls.objects.order_by("last_seq").iterator(chunk_size=500):
             if epoch.first_seq != walk.seq + 1 or epoch.first_prev_hash != walk.head:
                 raise chain.Broken(walk.seq + 1, "the sealed epochs before the log do not follow one another")
+            if verifier and not epoch.is_signed(verifier):
+                raise chain.Broken(epoch.first_seq, "the control plane did not sign the sealed epoch that took it out")
             walk = chain.Walk(epoch.last_seq, epoch.last_hash)
         return walk

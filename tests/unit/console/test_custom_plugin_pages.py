@@ -5,9 +5,11 @@ import uuid
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from gateway.models import CustomPlugin, Plugin
+from secrets_app.access import VIEWER
 from secrets_app.models import AuditEntry, Region
 from tests import cast
 from tests.unit.console.asking import get, markup, post, text
@@ -195,3 +197,20 @@ def test_names_are_looked_for_in_their_own_region(region: Region, stamp: CustomP
     for who in ("vera", "kim"):
         for path in (NEW, "/local/plugins/stamp/edit/", "/local/plugins/stamp/delete/"):
             get(path, who, status=403)
+
+
+def test_whose_role_is_for_one_instance_reads_of_no_other(region: Region) -> None:
+    """Neither where a plug-in is in use nor how a consumer is called there."""
+    mine, other = cast.instance(region, "Mine"), cast.instance(region, "Other")
+    cast.custom_plugin(region, "stamp")
+    cast.plugin(other, "stamp")
+    cast.consumer(region, "acme")
+    cast.service(other, "hidden-service").authorize(["acme"], by=cast.SETUP)
+    client = Client()
+    client.force_login(cast.somebody("ivy", VIEWER, at=mine.scope))
+    plugin, consumer = (client.get(f"/local/{page}/").content.decode() for page in ("plugins/stamp", "consumers/acme"))
+    assert "On 1 instance that your roles do not show." in plugin
+    for page in (plugin, consumer):
+        assert "Other" not in page
+        assert other.ref not in page
+        assert "hidden-service" not in page

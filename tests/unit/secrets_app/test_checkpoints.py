@@ -18,7 +18,7 @@ from secrets_app.checkpoints import Checkpoint, Misfit, Sink, read
 from secrets_app.errors import CannotSign
 from secrets_app.kms import signing
 from secrets_app.kms.signing import Signer, Verifier, create_pair, load_signer, load_verifier
-from secrets_app.models import AuditEntry, AuditHead, AuditWatch, Deployment, Region
+from secrets_app.models import AuditEntry, AuditHead, AuditWatch, Deployment, Region, SealedEpoch
 from secrets_app.notary import Notary
 from tests import cast, long_log
 from tests.openlog import open_log
@@ -368,3 +368,27 @@ def test_a_head_that_is_gone_hides_no_verdict(region: Region) -> None:
 
 def test_the_sink_is_the_environments_alone() -> None:
     assert settings.AUDIT_SINK == settings.DATA_DIR / "audit" / "checkpoints.jsonl"
+
+
+def test_an_epoch_that_nobody_signed_hides_no_deletion(desk: Notary, clock: "Clock", region: Region) -> None:
+    """The database lets entries below a sealed epoch go; who wrote that row is for the signature to say."""
+    for _ in range(6):
+        cast.key(region)
+    settle(desk)
+    kept = AuditEntry.objects.get(seq=AuditEntry.objects.latest("seq").seq - 2)
+    SealedEpoch.objects.create(
+        last_seq=kept.seq,
+        first_seq=1,
+        first_prev_hash=chain.GENESIS,
+        last_hash=kept.hash,
+        entries=kept.seq,
+        archive="mine.gz",
+        digest="0" * 64,
+        sealed_at=kept.at,
+        signature="AAAA",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM secrets_app_auditentry WHERE seq <= %s", [kept.seq])
+    clock.later(hours=2)
+    settle(desk)
+    assert AuditWatch.here().bad_seq == 1
