@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from secrets_app.models import AuditEntry, Region
 from tests import cast
@@ -26,7 +27,7 @@ def test_storage_is_shown_and_no_secret(region: Region) -> None:
         cast.person(name)
     cast.key(region, text="a-value-that-must-not-show")
     page = cast.client("alice").get("/settings/").content.decode()
-    for words in ("Seals new values", "1 value", "SQLite"):
+    for words in ("Seals new values", "1 value", connection.display_name):
         assert words in page
     private = (settings.DATA_DIR / "kms" / "private.json").read_text()
     for secret in ("a-value-that-must-not-show", cast.person("kim").password, *re.findall(r'"private": "([^"]+)"', private)):
