@@ -1,4 +1,5 @@
 import uuid
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +26,4 @@ class Session(AbstractBaseSession):
 
     @classmethod
     def get_session_store_class(cls) -> Any:
-        from console.sessions import SessionStore
-
-        return SessionStore
+        return import_module(settings.SESSION_ENGINE).SessionStore

@@ -6,12 +6,18 @@ from typing import Any
 import pytest
 from django.core.management.commands import flush
 from django.utils import timezone
+from hypothesis import settings
 
 from secrets_app.models import Region, refusals
 from tests import cast
 from tests.cluster import Cluster, programs
 from tests.cluster import cluster as private_cluster
 from tests.openlog import open_log
+
+# What a change is judged by is the same each time, on whichever machine; a soak looks elsewhere, and further.
+settings.register_profile("each_time", derandomize=True, deadline=None)
+settings.register_profile("soak", max_examples=2_000, deadline=None)
+settings.load_profile("soak" if "SOAK" in os.environ else "each_time")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

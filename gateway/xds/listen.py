@@ -11,8 +11,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
 
-from gateway.xds.watch import HEAD
-from secrets_app.db import CHANNEL
+from secrets_app.db import CHANNEL, HEAD
 
 log = logging.getLogger(__name__)
 

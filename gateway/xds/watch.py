@@ -10,8 +10,9 @@ from typing import Protocol
 
 from django.db import connection
 
+from secrets_app.db import HEAD
+
 POLL = 0.01  # seconds
-HEAD = "SELECT seq FROM secrets_app_audithead WHERE id = 1"
 
 
 class Watch(Protocol):

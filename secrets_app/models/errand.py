@@ -83,5 +83,5 @@ class Errand(models.Model):
             # Withdrawn unanswered, nobody can answer it any more; where that fails it was answered just now.
             if time.monotonic() > began + (at_work if taken else PATIENCE) and row.filter(answer=None).delete()[0]:
                 break
-            time.sleep(_LOOK)
+            time.sleep(_LOOK)  # another process answers, through the database alone, and on SQLite a row tells nobody when it changes
         raise NoAnswer()

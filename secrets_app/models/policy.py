@@ -43,7 +43,7 @@ _ANY_HEADER = "*"
 class Destination:
     """One way that a key would go. `host` is an origin (secrets_app/hosts.py), a script ("plugin:<name>@<digest>"), or empty where callers
     present the key and it is sent nowhere. `instance` is empty for a consumer, which every instance knows. `header` is in lower case,
-    "?name" for a query parameter, "*" where it could be any."""
+    "?name" for a query parameter, "*" where it could be any, and empty where there is no host."""
 
     kind: str
     host: str = ""

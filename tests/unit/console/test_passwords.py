@@ -1,6 +1,5 @@
 """Which passwords are refused for being guessed."""
 
-import time
 from contextlib import suppress
 
 import pytest
@@ -9,6 +8,7 @@ from django.core.exceptions import ValidationError
 import console.settings as product
 from console.passwords import Unguessable
 from secrets_app.models import User
+from tests.effort import at_most
 
 KIM = User(username="kimberly-clark")
 
@@ -43,10 +43,8 @@ def test_unrelated_words_and_random_signs_are_taken(password: str) -> None:
 
 @pytest.mark.parametrize("password", ["4@8({[<3691!|1l/0$5+7%2" * 10, "1l|!i7$5s0o4@a" * 18, "a1" * 128, "\ud7ff" * 256])
 def test_no_text_keeps_it_busy(password: str) -> None:
-    start = time.process_time()
-    with suppress(ValidationError):
+    with at_most(2), suppress(ValidationError):
         Unguessable().validate(password, KIM)
-    assert time.process_time() - start < 2
 
 
 def test_the_product_asks_for_twelve_characters_that_are_not_guessed() -> None:

@@ -1,6 +1,5 @@
 """What nobody should type into a rule, sent to the page itself: a message with its line, nothing saved, no stall, and no value back."""
 
-import time
 import uuid
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from gateway.models import Instance, Plugin, Rule
 from secrets_app.models import AuditEntry, Key, Reference, Region
 from tests import cast
+from tests.effort import at_most, effort
 from tests.unit.console.asking import get, markup, post, text
 from tests.unit.gateway.plugins.test_document import BOMB, HOSTILE
 
@@ -92,10 +92,9 @@ def test_a_rule_that_stands_stays_as_it_is(gateway: Instance, address: str, wron
 def test_no_text_stalls_or_breaks_the_page(address: str, name: str) -> None:
     client = cast.client("olive")
     for path in ("edit/", "check/"):
-        began = time.process_time()
-        answer = client.post(address + path, typed(HOSTILE[name], "review"))
+        with at_most(1):
+            answer = client.post(address + path, typed(HOSTILE[name], "review"))
         assert answer.status_code in (200, 413, 422)
-        assert time.process_time() - began < 1, path
     assert not Rule.objects.exists()
 
 
@@ -118,9 +117,7 @@ def test_a_text_four_times_as_long_takes_about_four_times_as_long(address: str, 
 
     def takes(size: int) -> float:
         body = typed(GROWING[what](size), "review")
-        began = time.process_time()
-        client.post(address + "edit/", body)
-        return time.process_time() - began
+        return effort(lambda: client.post(address + "edit/", body))
 
     takes(1_000)  # templates and tables that are read once
     assert takes(60_000) < 12 * max(takes(15_000), 0.03)

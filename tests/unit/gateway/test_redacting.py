@@ -3,12 +3,12 @@
 import base64
 import html
 import json
-import time
 from urllib.parse import quote
 
 import pytest
 
 from gateway.probe.redacting import GONE, redacted
+from tests.effort import at_most
 from tests.security.canary import Canaries, dresses
 
 SECRET = "sk-proj-Zx9Qw7Er5Ty3Ui1Op8As6Df4Gh2Jk0L'\"<&>%+/=\\end"
@@ -112,8 +112,7 @@ def test_without_a_key_there_is_nothing_to_take_out() -> None:
 
 
 def test_it_takes_no_time_that_anybody_notices() -> None:
-    began = time.monotonic()
     for body in (b"a" * 16384, b"<" * 16384, b"%41" * 5000, b"\\u0041" * 2700, b"&#65;" * 3200, b"ab" * 8192):
-        redacted(body, "text/html", b"a" * 60_000)
-        redacted(body, "text/html", SECRET.encode())
-    assert time.monotonic() - began < 20
+        for value in (b"a" * 60_000, SECRET.encode()):
+            with at_most(2):
+                redacted(body, "text/html", value)

@@ -423,7 +423,7 @@ moves = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @example([("publish", {"a": "bad", "b": "1"}, {}, {}), ("subscribe", SECRET, {"a", "b"}), ("leave", SECRET, {"a"})])
 @given(st.lists(moves, max_size=40))
 def test_whatever_happens_the_client_ends_up_with_the_last_snapshot(script: list[tuple[object, ...]]) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_app import envelope
@@ -77,7 +77,6 @@ VALUES = st.binary(min_size=1, max_size=300) | st.integers(1, MAX).map(lambda si
 
 
 @given(value=VALUES.filter(lambda raw: 0 not in raw), ids=st.tuples(*[st.uuids()] * 4))
-@settings(deadline=None)
 def test_what_was_sealed_opens_where_it_was_sealed(keyring: Keyring, value: bytes, ids: tuple[UUID, UUID, UUID, UUID]) -> None:
     where = Context(*ids)
     sealed = seal(Plaintext(value), where, keyring.public)
