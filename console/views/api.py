@@ -1,9 +1,9 @@
 """The API: keys with who refers to them, consumers, and the audit log from an entry on. README shows each with curl."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 
@@ -15,6 +15,7 @@ from secrets_app import chain
 from secrets_app.errors import Invalid
 from secrets_app.models import AuditEntry, Key
 from secrets_app.models.rotation import OVERLAPS
+from secrets_app.operations import following
 from secrets_app.plaintext import Plaintext
 
 AT_ONCE = 200  # rows of one answer
@@ -117,10 +118,10 @@ def _value(given: dict[str, Any]) -> Plaintext:
     return Plaintext(value)
 
 
-def _once(request: ConsoleRequest) -> uuid.UUID | None:
+def _once(request: ConsoleRequest) -> UUID | None:
     """The same Idempotency-Key is the same deed: sent again it answers 409 already_done, and nothing is done twice."""
     sent = request.headers.get("Idempotency-Key", "")
-    return uuid.uuid5(uuid.NAMESPACE_OID, f"{request.actor.user_id} {sent[:200]}") if sent else None
+    return following(b"api", f"{request.actor.user_id} {sent[:200]}".encode()) if sent else None
 
 
 def _after(request: ConsoleRequest) -> str:

@@ -93,7 +93,7 @@ def _lost_races(draft: Draft) -> Iterator[None]:
             _check_once(draft)
         raise
     except (IntegrityError, OperationalError) as broken:
-        if getattr(broken.__cause__, "sqlstate", "") not in _LOST:
+        if getattr(broken.__cause__, "sqlstate", "") not in _LOST and not _is_taken(draft, broken):
             raise
     else:
         return
@@ -101,6 +101,11 @@ def _lost_races(draft: Draft) -> Iterator[None]:
     raise Conflict(
         _("Someone else made a change at the same moment. Nothing was saved: look at what is there now, then try again.")
     ) from None
+
+
+def _is_taken(draft: Draft, broken: Exception) -> bool:
+    """Whether an operation that the deed named only when it knew it stands in the log already. No engine says so in the same words."""
+    return isinstance(broken, IntegrityError) and AuditEntry.objects.filter(operation=draft.operation or UUID(int=0)).exists()
 
 
 def _check_once(draft: Draft) -> None:

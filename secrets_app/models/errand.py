@@ -14,6 +14,7 @@ from secrets_app.channel import About, Answer, Asker, named, proof
 from secrets_app.errors import NoAnswer
 from secrets_app.models.audit import Draft
 from secrets_app.models.region import Deployment
+from secrets_app.operations import following
 
 PATIENCE = 2.0  # seconds that a request waits for what is in the control plane's memory and database
 LIFETIME = timedelta(minutes=1)  # of an errand and of the entry behind it: what is older is answered to nobody
@@ -47,7 +48,7 @@ class Errand(models.Model):
     @classmethod
     def outcome_of(cls, errand: UUID) -> UUID:
         """The operation of the entry that says what became of it. An operation stands in the log once: so does an outcome."""
-        return uuid.uuid5(errand, "outcome")
+        return following(b"outcome", errand.bytes)
 
     @classmethod
     def _send(cls, errand: UUID, asker: Asker, entry: Draft) -> None:

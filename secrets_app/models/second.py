@@ -1,10 +1,10 @@
 """The second person of a reveal. Who asks, who approves or denies, and what it was used for are entries of the audit log and nothing
 else: there is no row beside it that could say otherwise, and the control plane reads the same.
 
-A request is known by the operation of its entry; the operation of the decision on it follows from that, so there is one at most.
+A request is known by the operation of its entry; the operation of the decision on it follows from that, so there is one at most, and
+nobody can name it before.
 """
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
@@ -19,6 +19,7 @@ from secrets_app.models.audit import OK, AppendOnly, AuditEntry
 from secrets_app.models.deeds import deed
 from secrets_app.models.reasons import AN_HOUR, REFUSALS, check_reason, why_not
 from secrets_app.models.region import REVEAL_TWO, Deployment, Region
+from secrets_app.operations import following
 
 if TYPE_CHECKING:
     from secrets_app.models.key import Key
@@ -95,7 +96,7 @@ class Request:
 
 
 def decision_on(request: UUID) -> UUID:
-    return uuid.uuid5(request, "decision")
+    return following(b"decision", request.bytes)
 
 
 def ask(key: "Key", reason: str, by: Actor, version: int, once: UUID) -> Request:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from secrets_app.actor import Actor
 from secrets_app.broker import Broker
 from secrets_app.channel import Answer
-from secrets_app.errors import Conflict, Invalid, NotAllowed, NotFound, StaleEdit
+from secrets_app.errors import Conflict, FormReused, Invalid, NotAllowed, NotFound, StaleEdit
 from secrets_app.models import AuditEntry, Key, Region, RoleGrant, second
 from secrets_app.models.audit import Draft
 from secrets_app.models.second import Request, decision_on
@@ -90,6 +90,25 @@ def test_a_key_manager_of_another_region_may_not_approve(key: Key) -> None:
     with pytest.raises(NotAllowed):
         key.approve_reveal(asked(key).id, by=there)
     assert Request.waiting_for(there, key.region) == []
+
+
+def test_nobody_takes_the_name_of_the_decision_on_their_own_request(key: Key, region: Region) -> None:
+    once = uuid.uuid4()
+    for claimed in (uuid.uuid5(once, "decision"), uuid.uuid5(once, "outcome")):
+        Key.create(region, f"claim_{claimed.hex}", cast.value(), by=cast.actor("kim"), once=claimed)
+    request = key.ask_reveal(REASON, by=cast.actor("kim"), version=key.version, once=once)
+    key.deny_reveal(request.id, by=other())
+    assert Request.find(key, once).state == "denied"
+
+
+def test_a_decision_whose_name_was_taken_is_refused_and_breaks_nothing(key: Key) -> None:
+    request = asked(key)
+    Draft(cast.SETUP, "key.disable", key, decision_on(request.id)).write()
+    for decide in (key.approve_reveal, key.deny_reveal):
+        with pytest.raises(FormReused):
+            decide(request.id, by=other())
+    assert AuditEntry.objects.latest("seq").outcome == "refused"
+    assert AuditEntry.verify().bad is None
 
 
 def test_an_api_token_approves_nothing(key: Key) -> None:
