@@ -35,7 +35,7 @@ class Team(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=64)
-    name_folded = models.CharField(max_length=128, unique=True)  # case folding may make it longer
+    name_folded = models.CharField(max_length=3 * 64, unique=True)  # case folding makes of one letter up to three
     description = models.CharField(max_length=200, blank=True)
     lock_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -127,6 +127,17 @@ def plain(content: bytes) -> str:
     return re.sub(r"""(csrfmiddlewaretoken" value=|X-CSRFToken": |name="once" value=)"[\w-]+\"""", "", content.decode())
 
 
+def test_a_name_that_grows_when_folded_is_stored_whole(region: Region) -> None:
+    """PostgreSQL counts the letters of a column, and SQLite does not."""
+    name = "ΐ" * 64
+    post("/team/teams/new/", {"name": name, "description": "ΐ" * 200}, status=303)
+    room = Team._meta.get_field("name_folded").max_length
+    assert room
+    assert len(Team.objects.get().name_folded) <= room
+    assert "exists" in text(post("/team/teams/new/", {"name": name}, status=422))
+    assert name in text(get(f"/team/teams/?q={name}"))
+
+
 def test_teams_are_made_filled_and_deleted(region: Region) -> None:
     cast.person("mallory")
     answer = post("/team/teams/new/", {"name": "Platform", "description": "Runs the gateways"})
