@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console import factors, sessions
 from console.caller import address_of, network_of
-from secrets_app.actor import Actor
+from secrets_app.actor import NOBODY, Actor
 from secrets_app.models import Deployment, User
 from secrets_app.models.refusals import record_refusal
 
@@ -96,7 +96,7 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
     def _record_failure(self, request: HttpRequest, credentials: dict[str, Any]) -> None:
         # A name that is nobody's may be a password typed into the wrong field: it is not written down.
         user = _user(credentials)
-        name, pk = (user.username, user.pk) if user else ("unknown", None)
+        name, pk = (user.username, user.pk) if user else (NOBODY, None)
         request_id: str = request.request_id  # type: ignore[attr-defined]
         action = "user.confirm" if request.user.is_authenticated else "user.sign_in"
         record_refusal(Actor(name, frozenset(), pk, address_of(request), request_id), action)

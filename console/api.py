@@ -9,7 +9,7 @@ from allauth.core.internal import ratelimit
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from console.caller import address_of
-from secrets_app.actor import Actor
+from secrets_app.actor import NOBODY, Actor
 from secrets_app.errors import Invalid, NotAllowed, NotFound, VaultError
 from secrets_app.models import Region
 from secrets_app.models.refusals import record_refusal
@@ -72,7 +72,7 @@ def admit(request: HttpRequest, permission: str, kwargs: dict[str, Any]) -> Http
     token = ApiToken.presented(request.headers.get("Authorization", "").removeprefix("Bearer "), address)
     request_id: str = request.request_id  # type: ignore[attr-defined]
     if token is None:
-        record_refusal(Actor("unknown", address=address, request_id=request_id), "token.use")
+        record_refusal(Actor(NOBODY, address=address, request_id=request_id), "token.use")
         return (
             _unknown()
             if ratelimit.consume(request, app="allauth.account", action="api_refused", limit_get=True)

@@ -8,6 +8,26 @@ from secrets_app.access import SYSTEM, counts_in, is_everybodys, permissions_of
 from secrets_app.errors import NotAllowed
 from secrets_app.scope import EVERYWHERE, Scope, Scoped
 
+NOBODY = "unknown"  # who did not say who they are, or not in a way that counts
+
+# Whose names stand in the log beside people's: processes of the console, commands, and nobody at all. No person is called so.
+PROCESSES = frozenset(
+    {
+        NOBODY, "archive_audit_log", "changepassword", "checkpoint_key", "console", "control-plane", "create_user", "demo", "gateway",
+        "latchkey", "prepare", "remove_factors", "run_demo_backend", "run_gateway", "run_web", "run_xds", "single sign-on", "system", "up",
+        "verify_audit_log", "verify_references",
+    }
+)  # fmt: skip
+
+
+def looks_like_a_process(name: str) -> bool:
+    """Whether a reader of the log could take it for one: case, marks between the words, and digits like letters make no difference."""
+    return _as_read(name) in {_as_read(process) for process in PROCESSES}
+
+
+def _as_read(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum()).translate(str.maketrans("01i", "oll"))
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

@@ -19,7 +19,7 @@ from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
 from secrets_app.access import ROLES
-from secrets_app.actor import Actor
+from secrets_app.actor import NOBODY, Actor
 from secrets_app.errors import AlreadyDone, Conflict, Invalid, NotFound
 from secrets_app.models import Invitation, User
 from secrets_app.models.refusals import record_refusal
@@ -77,7 +77,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     try:
         invitation = Invitation.find(token)
     except NotFound:
-        record_refusal(Actor("unknown", address=address, request_id=request_id), "invitation.accept", reason=NotFound.code)
+        record_refusal(Actor(NOBODY, address=address, request_id=request_id), "invitation.accept", reason=NotFound.code)
         return page(request, "invitations/gone.html", status=404)
     form, status = NewPassword(posted(request), user=User(username=invitation.username)), 200
     if form.is_valid():

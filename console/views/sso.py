@@ -16,7 +16,7 @@ from console.fresh import prove
 from console.middleware import public
 from console.pages import page
 from console.requests import path_of_ours
-from secrets_app.actor import Actor
+from secrets_app.actor import NOBODY, Actor
 from secrets_app.errors import VaultError
 from secrets_app.models import User
 from secrets_app.models.identity import Identity
@@ -84,5 +84,5 @@ def _confirmed(request: HttpRequest, user: User, pending: dict[str, Any]) -> Htt
 
 def _refused(request: HttpRequest, message: str) -> HttpResponse:
     request_id: str = request.request_id  # type: ignore[attr-defined]
-    record_refusal(Actor("unknown", frozenset(), None, address_of(request), request_id), "user.sign_in", reason="sso")
+    record_refusal(Actor(NOBODY, frozenset(), None, address_of(request), request_id), "user.sign_in", reason="sso")
     return page(request, "account/sso_refused.html", {"message": message, "provider": settings.OIDC_NAME}, status=403)

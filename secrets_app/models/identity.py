@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.access import ROLES
-from secrets_app.actor import Actor
+from secrets_app.actor import Actor, looks_like_a_process
 from secrets_app.errors import Conflict, Invalid
 from secrets_app.models.deeds import deed
 from secrets_app.models.grant import RoleGrant, rights_change, told
@@ -47,7 +47,7 @@ class Identity(models.Model):
         with deed(by, "user.create") as entry, rights_change(by, "user.create", User):
             if User.objects.filter(username__iexact=username).exists():
                 raise Conflict(_("Somebody here has your username already, and nobody is taken over by a name. Ask an owner."))
-            if not User.fits(username):
+            if not User.fits(username) or looks_like_a_process(username):
                 raise Invalid({"": [_("The provider calls you by a name that is no username here. Ask an owner.")]})
             user = User(username=username)
             user.set_unusable_password()

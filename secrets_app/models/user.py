@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.access import ROLES
-from secrets_app.actor import Actor
+from secrets_app.actor import Actor, looks_like_a_process
 from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, NotAllowed, NotFound
 from secrets_app.models.audit import OK, AuditEntry
@@ -177,6 +177,8 @@ def username_problem(username: str) -> object:
     """Why nobody new can have this name, or nothing."""
     if not User.fits(username):
         return _("Use 1 to 150 letters, digits and @ . + - _, starting with a letter or a digit.")
+    if looks_like_a_process(username):
+        return _("In the audit log this name stands for the console itself, or looks as if it did. Choose another.")
     if User.objects.filter(username__iexact=username).exists():
         return _("A person with this username exists. Choose another.")
     return None

@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from console.middleware import methods_of
 from console.stylesheet import FILES
 from secrets_app.access import ACTIONS, ROLES, SYSTEM
+from secrets_app.actor import PROCESSES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = {"secrets_app": 0, "gateway": 1, "console": 2}
@@ -187,6 +188,19 @@ def test_every_role_and_permission_is_in_the_readme() -> None:
 def test_every_command_is_in_the_readme() -> None:
     commands = {file.stem for room in ROOMS for file in (ROOT / room / "management" / "commands").glob("[a-z]*.py")} - {"run_demo_backend"}
     assert {name for name in commands if f"`manage.py {name}" not in README and f"`{name}`" not in README} == set()
+
+
+def test_no_person_can_be_called_like_what_acts_in_the_log() -> None:
+    named = {
+        node.args[0].value
+        for file in SOURCES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Actor", "Actor.system")
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    commands = {file.stem for room in ROOMS for file in (ROOT / room / "management" / "commands").glob("[a-z]*.py")}
+    assert len(named) > 8
+    assert (named | commands) - PROCESSES == set()
 
 
 @pytest.mark.django_db

@@ -3,8 +3,9 @@
 import pytest
 from django.core.management import CommandError, call_command
 
+from secrets_app.actor import Actor
 from secrets_app.errors import Invalid, NotAllowed
-from secrets_app.models import AuditEntry, User
+from secrets_app.models import AuditEntry, Identity, Invitation, User
 from secrets_app.scope import EVERYWHERE
 from tests import cast
 
@@ -32,6 +33,23 @@ def test_a_wrong_username_is_refused_by_field(name: str) -> None:
     with pytest.raises(Invalid) as refused:
         User.create(name, cast.PASSWORD, set(), by=cast.SETUP)
     assert list(refused.value.errors) == ["username"]
+
+
+@pytest.mark.parametrize(
+    "name", ["control-plane", "unknown", "up", "Control-Plane", "c0ntrol_p1ane", "UNKN0WN", "u.p", "Create-User", "controI.plane"]
+)
+def test_nobody_is_called_like_the_console_itself(name: str) -> None:
+    """In the log a person would pass for a process."""
+    cast.deployment()
+    with pytest.raises(Invalid, match="audit log") as refused:
+        User.create(name, cast.PASSWORD, set(), by=cast.SETUP)
+    assert list(refused.value.errors) == ["username"]
+    with pytest.raises(Invalid, match="audit log"):
+        Invitation.create(name, "", "viewer", cast.everywhere(), by=cast.actor("alice"))
+    with pytest.raises(CommandError, match="audit log"):
+        call_command("create_user", name)
+    with pytest.raises(Invalid, match="no username here"):
+        Identity.make("https://id.example.com", "u-1", name, [], by=Actor.system("single sign-on"))
 
 
 def test_two_names_that_sign_in_alike_are_one() -> None:
