@@ -230,6 +230,7 @@
       root.addEventListener("pointerdown", (e) => e.target === this.input || e.preventDefault()); // the focus stays in the field
       this.list.addEventListener("click", (e) => this.pick(e.target.closest("[role=option]")));
       this.list.addEventListener("htmx:afterSwap", () => { $(".listbox-none", root).hidden = this.options.length > 0; this.mark(-1); this.say(); this.reveal(); });
+      if (document.activeElement === this.input && this.input.value !== this.input.defaultValue) this.open(); // typed before this script came
     }
     get options() { return $$("[role=option]", this.list); }
     get isOpen() { return !this.box.hidden; }

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.flows.browser import open_panel, path_of
 from tests.flows.conftest import Visit, Watch
@@ -127,3 +127,23 @@ def test_the_list_is_in_view_where_the_field_stands_low(combo: Any) -> None:
     expect(options(combo).first).to_be_visible()
     body, listbox = page.locator(".panel-body").bounding_box(), page.locator(".listbox:not([hidden])").bounding_box()
     assert listbox["y"] + listbox["height"] <= body["y"] + body["height"] + 1
+
+
+def test_the_picker_is_ready_the_moment_its_panel_opens(visit: Visit) -> None:
+    page = visit("/styleguide/")
+    page.evaluate("""() => new MutationObserver(() => {
+        document.body.dataset.found ??= document.querySelectorAll('#panel [role=combobox]').length;
+    }).observe(document.getElementById('panel'), { attributes: true })""")
+    open_panel(page, "Create consumer")
+    assert page.locator("body").get_attribute("data-found") == "1"  # who types at once loses nothing
+
+
+def test_what_was_typed_before_the_script_came_is_searched(visit: Visit) -> None:
+    page = visit("/styleguide/")
+    held: list[Route] = []
+    page.route("**/console.js", lambda route: held.append(route))
+    page.goto("/styleguide/consumer/", wait_until="commit")
+    page.get_by_text("Reference Key", exact=True).first.click()
+    page.get_by_role("textbox", name="Bind Key").press_sequentially("open")
+    held[0].continue_()
+    expect(page.locator("[role=option]")).to_have_count(3)
