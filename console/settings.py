@@ -44,6 +44,7 @@ AUDIT_SINK = Path(env.str("CONSOLE_AUDIT_SINK", default=str(DATA_DIR / "audit" /
 BODY_LIMIT = 1024 * 1024  # bytes; a larger request body is answered 413
 
 INSTALLED_APPS = [
+    "console",  # before Django's own: its changepassword stands in place of theirs
     "django.contrib.admin.apps.SimpleAdminConfig",  # console/admin.py: the audit log, and nothing that is discovered
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -56,7 +57,6 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "secrets_app",
     "gateway",
-    "console",
 ]
 
 MIDDLEWARE = [

@@ -226,14 +226,14 @@ ACTIONS: dict[str, Action] = {
     #
     "user.view": _row(_("opened person")),
     "user.create": _row(_("created user"), facts="roles"),
-    "user.disable": _row(_("disabled person")),
+    "user.disable": _row(_("disabled person"), facts="revoked_tokens"),
     "user.enable": _row(_("enabled person")),
     "user.delete": _row(_("deleted person"), facts="roles teams"),
     "account.view": _row(_("opened the account page"), EVERYBODY),
     "user.sign_in": _row(_("signed in"), EVERYBODY, facts="methods"),
     "user.sign_out": _row(_("signed out"), EVERYBODY),
     "user.confirm": _row(_("confirmed who is there"), EVERYBODY, facts="methods"),
-    "user.change_password": _row(_("changed the password"), EVERYBODY),
+    "user.change_password": _row(_("changed the password"), EVERYBODY, facts="revoked_tokens"),
     "user.give_factor": _row(_("gave a second factor"), EVERYBODY),  # written down when it is refused
     "user.add_factor": _row(_("added a second factor"), EVERYBODY, facts="factor name"),
     "user.rename_factor": _row(_("renamed a second factor"), EVERYBODY, facts="factor name"),
@@ -260,6 +260,7 @@ ACTIONS: dict[str, Action] = {
     "role.grant": _row(_("gave a role to"), facts="role scope"),
     "role.revoke": _row(_("took a role from"), facts="role scope"),
     #
+    "user.reset_password": _system(_("gave a new password to"), facts="revoked_tokens"),
     "user.sync_roles": _system(_("took over the groups of"), facts="given taken"),
     "token.use": _system(_("presented an API token")),
     "deployment.create": _system(_("set up the deployment"), facts="kms_instance master_key"),

@@ -92,6 +92,7 @@ FACTS: dict[str, Promise] = {
     "restored": _("Restored revision"),
     "result": _("Result"),
     "revision": _("Revision"),
+    "revoked_tokens": _("API tokens revoked"),
     "role": _("Role"),
     "roles": _("Roles"),
     "rules": _("Rules"),

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from console import factors
 from console.accounts import check_factor
@@ -93,6 +94,23 @@ def check_password(request: HttpRequest, user: User, password: str) -> None:
         raise ValidationError(_("The password is wrong."), code="wrong")
 
 
+class RevokeTokens(forms.Form):
+    """Mix-in: whether the API tokens of whoever it is about go too. Not asked where there are none."""
+
+    revoke_tokens = forms.BooleanField(required=False, initial=True)
+
+    def ask_about_tokens(self, count: int, label: str, hint: object) -> None:
+        if not count:
+            del self.fields["revoke_tokens"]
+            return
+        self.fields["revoke_tokens"].label = label
+        self.fields["revoke_tokens"].help_text = str(hint)
+
+    @property
+    def revokes(self) -> bool:
+        return bool(self.cleaned_data.get("revoke_tokens"))
+
+
 class NewPassword(forms.Form):
     """A password, twice. `user` is whose it will be: it may not resemble the name."""
 
@@ -128,17 +146,20 @@ class NewPassword(forms.Form):
         return given
 
 
-class ChangePassword(NewPassword):
+class ChangePassword(NewPassword, RevokeTokens):
     """One's own, which asks for the old one too."""
 
     old = forms.CharField(
         label=_("Password now"), strip=False, widget=SecretInput, error_messages={"required": _("Enter the password that you have now.")}
     )
-    field_order = ["old", "password", "again"]  # noqa: RUF012 (Django's own declaration)
+    field_order = ["old", "password", "again", "revoke_tokens"]  # noqa: RUF012 (Django's own declaration)
 
     def __init__(self, *args: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
         super().__init__(*args, user=user, **kwargs)
         self.request = request
+        count = user.api_tokens.count()
+        label = ngettext("Also revoke my API token", "Also revoke my %(n)d API tokens", count) % {"n": count}
+        self.ask_about_tokens(count, label, _("Whoever knew the old password may have made one. Scripts need new ones then."))
 
     def clean_old(self) -> None:
         check_password(self.request, self.user, self.cleaned_data["old"])

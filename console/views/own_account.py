@@ -44,10 +44,11 @@ def detail(request: ConsoleRequest) -> HttpResponse:
 def change_password(request: ConsoleRequest) -> HttpResponse:
     form = ChangePassword(posted(request), request=request, user=request.user)
     if form.is_valid():
-        request.user.change_password(form.cleaned_data["password"], by=request.actor)
+        request.user.change_password(form.cleaned_data["password"], by=request.actor, revoke_tokens=form.revokes)
         update_session_auth_hash(request, request.user)
         sessions.end_others(request)
-        return see_other(request, "account", notice=_("The password was changed. Your other sessions are over."))
+        told = _("The password was changed. Your other sessions are over, and your API tokens open nothing any more.")
+        return see_other(request, "account", notice=told if form.revokes else _("The password was changed. Your other sessions are over."))
     return page(request, "account/change_password.html", {"form": form, "back": reverse("account")}, status=status_of(form))
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as now
 
 from console.commands import change_password, create_user
 from console.facts.people import held_by, rows
-from console.forms.confirm import Confirm, TypedName
+from console.forms.confirm import Confirm, DisablePerson, TypedName
 from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
@@ -50,8 +50,8 @@ def detail(request: ConsoleRequest, username: str) -> HttpResponse:
 @allows("user.disable")
 def disable(request: ConsoleRequest, username: str) -> HttpResponse:
     user = User.visible_to(request.actor).find(username)
-    form = Confirm(posted(request))
-    if form.is_valid() and form.did(lambda: user.disable(by=request.actor)):
+    form = DisablePerson(posted(request), user=user)
+    if form.is_valid() and form.did(lambda: user.disable(by=request.actor, revoke_tokens=form.revokes)):
         return see_other(request, _to(user), notice=now("%(name)s was disabled.") % {"name": user.username})
     context = _asked(request, user, form) | {"submit": now("Disable"), "danger": True}
     return page(request, "users/disable.html", context, status=form.status)

@@ -13,7 +13,7 @@ from secrets_app.access import ROLES
 from secrets_app.actor import Actor, looks_like_a_process
 from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, NotAllowed, NotFound
-from secrets_app.models.audit import OK, AuditEntry
+from secrets_app.models.audit import OK, AuditEntry, Fact
 from secrets_app.models.deeds import deed
 from secrets_app.models.grant import RoleGrant, refuse_own, rights_change, told
 from secrets_app.models.region import Deployment, asking_second_factor
@@ -107,9 +107,10 @@ class User(AbstractUser):
         _check_new_user(username, password, set())
         return cls.objects.create_user(username, password=password)
 
-    def disable(self, *, by: Actor) -> None:
-        """Refused at the next request. Raises OwnRights, LastOwner, and Conflict for who is disabled already."""
-        self._switch("user.disable", False, by)
+    def disable(self, *, by: Actor, revoke_tokens: bool = False) -> None:
+        """Refused at the next request, and so are the API tokens; those that stay work again once the person does. Raises OwnRights,
+        LastOwner, and Conflict for who is disabled already."""
+        self._switch("user.disable", False, by, revoke_tokens)
 
     def enable(self, *, by: Actor) -> None:
         self._switch("user.enable", True, by)
@@ -123,8 +124,8 @@ class User(AbstractUser):
             entry.facts = {"roles": told(self.role_grants.all()), "teams": [team.name for team in teams]}
             type(self).objects.filter(pk=self.pk).delete()
 
-    def _switch(self, action: str, active: bool, by: Actor) -> None:
-        with deed(by, action, self), rights_change(by, action, self) as giver:
+    def _switch(self, action: str, active: bool, by: Actor, revoke_tokens: bool = False) -> None:
+        with deed(by, action, self) as entry, rights_change(by, action, self) as giver:
             refuse_own(giver, self)
             self._lock()
             if self.is_active is active:
@@ -132,6 +133,7 @@ class User(AbstractUser):
                 raise Conflict(text % {"name": self.username})
             self.is_active = active
             self.save(update_fields=["is_active"])
+            entry.facts = self._without_tokens(revoke_tokens)
 
     def _lock(self) -> None:
         if (fresh := locked(type(self).objects.filter(pk=self.pk)).first()) is None:
@@ -147,17 +149,34 @@ class User(AbstractUser):
         with deed(by, "user.sign_out", self):
             pass
 
-    def change_password(self, password: str, *, by: Actor) -> None:
+    def change_password(self, password: str, *, by: Actor, revoke_tokens: bool = False) -> None:
         """One's own. Raises Invalid (field password). Every session that the old one opened is over."""
-        with deed(by, "user.change_password", self):
+        with deed(by, "user.change_password", self) as entry:
             if by.user_id != self.pk:
                 raise NotAllowed("user.change_password")
-            try:
-                validate_password(password, self)
-            except ValidationError as weak:
-                raise Invalid({"password": list(weak.messages)}) from None
-            self.set_password(password)
-            self.save(update_fields=["password"])
+            self._take(password)
+            entry.facts = self._without_tokens(revoke_tokens)
+
+    def reset_password(self, password: str, *, by: Actor, revoke_tokens: bool = True) -> None:
+        """Somebody's, by whoever runs the console: the old one may be known to others. Raises Invalid (field password)."""
+        with deed(by, "user.reset_password", self) as entry:
+            self._take(password)
+            entry.facts = self._without_tokens(revoke_tokens)
+
+    def _take(self, password: str) -> None:
+        try:
+            validate_password(password, self)
+        except ValidationError as weak:
+            raise Invalid({"password": list(weak.messages)}) from None
+        self.set_password(password)
+        self.save(update_fields=["password"])
+
+    def _without_tokens(self, revoke: bool) -> dict[str, Fact]:
+        """For the entry: the names of the API tokens that open nothing any more, where there are any."""
+        gone = sorted(self.api_tokens.values_list("name", flat=True)) if revoke else []
+        if gone:
+            self.api_tokens.all().delete()
+        return {"revoked_tokens": gone} if gone else {}
 
     def confirm(self, method: str, *, by: Actor) -> None:
         """Showed again who is there, by "password" or a second factor: the entry; what it opens for how long is the session's."""

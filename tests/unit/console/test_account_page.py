@@ -1,5 +1,6 @@
 """Somebody's own page: the password, and sessions that end when they should."""
 
+import getpass
 import re
 import uuid
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
+from django.core.management import CommandError, call_command, get_commands
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -16,6 +18,7 @@ from console.facts.account import browser_of
 from console.models import Session
 from secrets_app.errors import NotAllowed
 from secrets_app.models import AuditEntry, Region, User
+from secrets_app.models.token import ApiToken
 from tests import cast
 
 NEW = "three unrelated words"
@@ -64,6 +67,75 @@ def test_a_new_password_keeps_this_session_and_ends_the_others() -> None:
     stolen.cookies[settings.SESSION_COOKIE_NAME] = before
     assert not inside(stolen)
     assert inside(sign_in(password=NEW))
+
+
+def token(name: str, who: str = "kim") -> str:
+    return ApiToken.create(name, None, ["consumer.view"], 30, by=cast.person(who).as_actor())[1]
+
+
+def opens(text: str) -> bool:
+    return Client().get("/api/v1/local/consumers/", headers={"Authorization": f"Bearer {text}"}).status_code == 200
+
+
+def test_api_tokens_go_with_the_old_password_unless_one_says_no() -> None:
+    alices = token("other", "alice")
+    assert "revoke_tokens" not in sign_in().get("/account/password/").content.decode()
+    for asked, kept in ((False, True), (True, False)):
+        texts, here = [token("backup"), token("deploy")], sign_in(password=NEW if asked else cast.PASSWORD)
+        page = here.get("/account/password/").content.decode()
+        assert re.search(r'name="revoke_tokens"[^>]* checked', page)
+        assert f"Also revoke my {4 if asked else 2} API tokens" in page
+        old, new = (NEW, "three other words there") if asked else (cast.PASSWORD, NEW)
+        body = {"old": old, "password": new, "again": new} | ({"revoke_tokens": "on"} if asked else {})
+        assert here.post("/account/password/", body).status_code == 303
+        assert [opens(one) for one in texts] == [kept, kept]
+        facts = AuditEntry.objects.filter(action="user.change_password").latest("seq").facts
+        assert facts == ({"revoked_tokens": ["backup", "backup", "deploy", "deploy"]} if asked else {})
+    assert "API tokens open nothing" in here.get("/account/").content.decode()
+    assert opens(alices)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_command_ends_sessions_and_revokes_tokens(kept: bool, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    assert get_commands()["changepassword"] == "console"
+    here, text = sign_in(), token("deploy")
+    monkeypatch.setenv("CONSOLE_USER_PASSWORD", NEW)
+    call_command("changepassword", "KIM", *(["--keep-tokens"] if kept else []))
+    assert not inside(here)
+    assert opens(text) is kept
+    entry = AuditEntry.objects.filter(action="user.reset_password").latest("seq")
+    if not kept:
+        assert (entry.actor, entry.action, entry.target) == ("changepassword", "user.reset_password", "kim")
+        assert entry.facts == {"revoked_tokens": ["deploy"]}
+    assert NEW not in str(entry.facts) + capsys.readouterr().out
+    sign_in(password=NEW)
+    monkeypatch.setenv("CONSOLE_USER_PASSWORD", "short")
+    with pytest.raises(CommandError, match="12 characters"):
+        call_command("changepassword", "kim")
+    monkeypatch.delenv("CONSOLE_USER_PASSWORD")
+    typed = iter([NEW + "!", NEW])
+    monkeypatch.setattr(getpass, "getpass", lambda _prompt: next(typed))
+    with pytest.raises(CommandError, match="not the same"):
+        call_command("changepassword", "kim")
+    with pytest.raises(CommandError, match="nobody"):
+        call_command("changepassword", "nina")
+    sign_in(password=NEW)
+
+
+def test_whoever_disables_somebody_is_asked_about_their_tokens() -> None:
+    text = token("deploy")
+    page = cast.client("alice").get("/team/people/kim/disable/").content.decode()
+    assert "Also revoke their API token" in page
+    assert re.search(r'name="revoke_tokens"[^>]* checked', page)
+    assert cast.client("alice").post("/team/people/kim/disable/", {}).status_code == 303
+    assert not opens(text)
+    cast.client("alice").post("/team/people/kim/enable/", {})
+    assert opens(text)
+    cast.client("alice").post("/team/people/kim/disable/", {"revoke_tokens": "on"})
+    entry = AuditEntry.objects.latest("seq")
+    assert (entry.action, entry.facts) == ("user.disable", {"revoked_tokens": ["deploy"]})
+    cast.client("alice").post("/team/people/kim/enable/", {})
+    assert not opens(text)
 
 
 def test_the_old_one_is_asked_for_and_a_wrong_one_is_counted(one_minute: None) -> None:
