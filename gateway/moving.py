@@ -23,8 +23,8 @@ from gateway.policing import ways
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, StaleEdit
 from secrets_app.models import Key, KeyVersion, Reference, deed
+from secrets_app.models.admitting import not_in_team, outside
 from secrets_app.models.binding import refusal, repoint
-from secrets_app.models.policy import not_in_team, outside
 from secrets_app.models.version import taken
 from secrets_app.scope import Scope
 

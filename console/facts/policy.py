@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Self
 
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as now
 from django.utils.translation import ngettext
 
 from gateway.models import Instance
 from secrets_app.models import Key, Team
 from secrets_app.models.policy import CONSUMER, KINDS, SENDING, Policy
+from secrets_app.texts import listed
 
 NAMED = 3  # instances told by name; of more, how many
 
@@ -40,8 +40,8 @@ def _sentences(policy: Policy, key: Key) -> list[str]:
     senders = [kind for kind in policy.kinds if kind != CONSUMER and (kind in SENDING or policy.hosts)]
     if senders and policy.hosts:
         text = now("May be sent to %(hosts)s, in %(headers)s, by %(kinds)s%(instances)s.")
-        headers = _list(policy.headers) if policy.headers else now("any header")
-        fields = {"hosts": _list(policy.hosts), "headers": headers, "kinds": _kinds(senders), "instances": _instances(policy, key)}
+        headers = listed(policy.headers) if policy.headers else now("any header")
+        fields = {"hosts": listed(policy.hosts), "headers": headers, "kinds": _kinds(senders), "instances": _instances(policy, key)}
         told.append(text % fields)
     elif senders or any(kind != CONSUMER for kind in policy.kinds):
         told.append(now("May let callers in, by plug-ins%(instances)s.") % {"instances": _instances(policy, key)})
@@ -57,7 +57,7 @@ def _bound_by(policy: Policy) -> str:
     names = dict(Team.objects.filter(pk__in=policy.teams).values_list("pk", "name"))
     gone = len(policy.teams) - len(names)
     told = sorted(names.values()) + ([ngettext("%(n)d team that is gone", "%(n)d teams that are gone", gone) % {"n": gone}] if gone else [])
-    return now("Members of %(teams)s.") % {"teams": _list(told)}
+    return now("Members of %(teams)s.") % {"teams": listed(told)}
 
 
 def _instances(policy: Policy, key: Key) -> str:
@@ -66,12 +66,8 @@ def _instances(policy: Policy, key: Key) -> str:
     if len(policy.instances) > NAMED:
         return now(" of %(n)d instances") % {"n": len(policy.instances)}
     names = dict(Instance.objects.filter(region=key.region_id, ref__in=policy.instances).values_list("ref", "name"))
-    return now(" of %(names)s") % {"names": _list([names.get(ref, ref) for ref in policy.instances])}
+    return now(" of %(names)s") % {"names": listed([names.get(ref, ref) for ref in policy.instances])}
 
 
 def _kinds(kinds: list[str]) -> str:
-    return _list([str(KINDS[kind]) for kind in kinds])
-
-
-def _list(names: list[str] | tuple[str, ...]) -> str:
-    return str(get_text_list(list(names), now("and")))
+    return listed([str(KINDS[kind]) for kind in kinds])

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.db import models
 from django.db.models import F
@@ -10,24 +11,83 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app.db import locked
 from secrets_app.errors import Invalid, NotFound, StaleEdit
-from secrets_app.models import Key
+from secrets_app.models import Key, Region
 from secrets_app.models.audit import Draft
 from secrets_app.plaintext import Plaintext
+from secrets_app.scope import Scope
 from secrets_app.texts import description_problem
+
+if TYPE_CHECKING:
+    from gateway.models.instance import Instance
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 RESERVED_NAMES = {"new", "options"}
 LONGEST_SEARCH = 200  # characters
 
 
-class Noun(models.Model):
+class Named(models.Model):
+    """Known by its name, on pages and in the audit log."""
+
+    if TYPE_CHECKING:
+        name: models.CharField[Any, Any]
+
+    audit_kind: str
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    @property
+    def audit_name(self) -> str:
+        return str(self.name)
+
+
+class OfRegion(models.Model):
+    """Where a noun of a region lies: in all of it."""
+
+    if TYPE_CHECKING:
+        region: models.ForeignKey[Any, Region]
+        region_id: UUID
+
+    class Meta:
+        abstract = True
+
+    @property
+    def audit_region(self) -> tuple[UUID, str]:
+        return (self.region_id, self.region.name)
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.region_id)
+
+
+class OfInstance(models.Model):
+    """Where a noun of an instance lies: with it."""
+
+    if TYPE_CHECKING:
+        instance: models.ForeignKey[Any, Instance]
+
+    class Meta:
+        abstract = True
+
+    @property
+    def audit_region(self) -> tuple[UUID, str]:
+        return self.instance.audit_region
+
+    @property
+    def scope(self) -> Scope:
+        return self.instance.scope
+
+
+class Noun(Named):
     lock_version = models.PositiveIntegerField(default=1)
     changed_seq = models.BigIntegerField(default=0)
 
     class Meta:
         abstract = True
 
-    audit_kind: str
     _widened: tuple[Key, ...] = ()
 
     def _lock(self, lock_version: int | None = None) -> None:

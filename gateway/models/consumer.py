@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gateway.methods import API_KEY, JWT
-from gateway.models.base import Noun, check_custom, check_description, check_name, refuse, searched
+from gateway.models.base import Noun, OfRegion, check_custom, check_description, check_name, refuse, searched
 from gateway.models.credential import CREDENTIALS_A_CONSUMER, REFERENCE, SYSTEM, Credential, NewCredential, path
 from gateway.models.fields import LONGEST_SOURCES, SourcesField, bearer
 from gateway.models.jwt import Jwt, NewJwt, told_jwt
@@ -20,7 +20,6 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import KeyVersion, Planned, Reference, Region, deed
 from secrets_app.plaintext import Plaintext
-from secrets_app.scope import Scope
 
 
 class ConsumerQuerySet(models.QuerySet["Consumer"]):
@@ -35,7 +34,7 @@ class ConsumerQuerySet(models.QuerySet["Consumer"]):
         return self.filter(Q(name__icontains=typed) | Q(description__icontains=typed)) if typed else self.all()
 
 
-class Consumer(Noun):
+class Consumer(OfRegion, Noun):
     """A caller of the gateways of a region, what it may present, and where it puts that."""
 
     region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="consumers")
@@ -54,21 +53,6 @@ class Consumer(Noun):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["region", "name"], name="consumer_name_once_a_region")]
         indexes: ClassVar = [models.Index(fields=["region", "sources"])]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def audit_name(self) -> str:
-        return self.name
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return (self.region_id, self.region.name)
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.region_id)
 
     @property
     def sources_text(self) -> str:
@@ -122,7 +106,7 @@ class Consumer(Noun):
         description: str = "",
         enabled: bool = True,
         once: UUID | None = None,
-    ) -> Self:
+    ) -> "Consumer":
         """`sources` count for credentials; a token says itself where it stands. Raises Invalid (fields name, description, source_kind,
         source_<i>, key, value, and those of Jwt), NotAllowed without key.bind for a reference."""
         ours = by.may("consumer.create", region) and leads_to_us(credential)

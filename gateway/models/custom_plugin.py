@@ -6,7 +6,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.base import Noun, check_description, check_name, refuse, searched
+from gateway.models.base import Noun, OfRegion, check_description, check_name, refuse, searched
 from gateway.models.reaching import Reach
 from gateway.plugins import CATALOGUE
 from gateway.plugins.base import PHASES, Official
@@ -16,9 +16,8 @@ from gateway.plugins.installed import script_name
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Key, Planned, Reference, Region, deed
-from secrets_app.models.policy import OutsidePolicy
+from secrets_app.models.admitting import OutsidePolicy
 from secrets_app.refs import looks_like_reference
-from secrets_app.scope import Scope
 
 SOURCE_LIMIT = 64 * 1024  # bytes
 LINE_LIMIT = 5_000
@@ -41,7 +40,7 @@ class CustomPluginQuerySet(models.QuerySet["CustomPlugin"]):
         return plugin
 
 
-class CustomPlugin(Noun):
+class CustomPlugin(OfRegion, Noun):
     """A script of one's own, in Lua, and the schema of what its rules may say. It can be installed on any instance of the region."""
 
     region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="custom_plugins")
@@ -60,21 +59,6 @@ class CustomPlugin(Noun):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["region", "name"], name="custom_plugin_once_a_region")]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def audit_name(self) -> str:
-        return self.name
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return (self.region_id, self.region.name)
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.region_id)
 
     @property
     def official(self) -> Official:

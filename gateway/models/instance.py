@@ -53,13 +53,6 @@ class Instance(Noun):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["region", "name"], name="instance_name_once_a_region")]
 
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def audit_name(self) -> str:
-        return self.name
-
     @property
     def audit_region(self) -> tuple[UUID, str]:
         return (self.region_id, self.region.name)

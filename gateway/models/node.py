@@ -10,11 +10,11 @@ from uuid import UUID
 from django.db import models, transaction
 from django.utils import timezone
 
+from gateway.models.base import Named, OfInstance
 from gateway.models.instance import Instance
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
 from secrets_app.models import Region, deed
-from secrets_app.scope import Scope
 
 SILENCE = timedelta(seconds=15)  # a control plane not heard of for so long counts as down
 
@@ -27,7 +27,7 @@ class NodeQuerySet(models.QuerySet["Node"]):
         return node
 
 
-class Node(models.Model):
+class Node(OfInstance, Named):
     """One running Envoy of an instance. It proves itself with a token of 32 random bytes; only the token's hash is kept."""
 
     instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="nodes")
@@ -50,21 +50,6 @@ class Node(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["instance", "name"], name="node_name_once_an_instance")]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def audit_name(self) -> str:
-        return self.name
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return self.instance.audit_region
-
-    @property
-    def scope(self) -> Scope:
-        return self.instance.scope
 
     @classmethod
     def join(cls, instance: Instance, name: str, host: str, port: int, token: str = "", *, by: Actor) -> tuple["Node", str]:

@@ -1,13 +1,13 @@
 """Plug-ins on an instance. What a plug-in is stands in gateway/plugins; what one does is up to its rules (gateway/models/rule.py)."""
 
-from typing import ClassVar, Self
+from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.base import Noun
+from gateway.models.base import Noun, OfInstance
 from gateway.models.custom_plugin import CustomPlugin
 from gateway.models.instance import Instance
 from gateway.plugins import CATALOGUE
@@ -15,7 +15,6 @@ from gateway.plugins.base import Official
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Planned, deed
-from secrets_app.scope import Scope
 
 
 class PluginQuerySet(models.QuerySet["Plugin"]):
@@ -25,7 +24,7 @@ class PluginQuerySet(models.QuerySet["Plugin"]):
         return plugin
 
 
-class Plugin(Noun):
+class Plugin(OfInstance, Noun):
     """A plug-in installed on an instance: an official one of the catalogue, or a custom one of the region."""
 
     instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="plugins")
@@ -40,21 +39,6 @@ class Plugin(Noun):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["instance", "name"], name="plugin_once_an_instance")]
 
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def audit_name(self) -> str:
-        return self.name
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return self.instance.audit_region
-
-    @property
-    def scope(self) -> Scope:
-        return self.instance.scope
-
     @property
     def official(self) -> Official:
         """Its schema, documentation and checks; of a custom plug-in, those that it declares."""
@@ -65,7 +49,7 @@ class Plugin(Noun):
         return cls.objects.filter(instance=instance) if actor.may("plugin.view", instance) else cls.objects.none()
 
     @classmethod
-    def install(cls, instance: Instance, name: str, *, by: Actor, once: UUID | None = None) -> Self:
+    def install(cls, instance: Instance, name: str, *, by: Actor, once: UUID | None = None) -> "Plugin":
         """It does nothing yet: that takes a rule, enabled. Raises Invalid (field "name"), Conflict when it is installed already."""
         planned = Planned(cls.audit_kind, name, instance, {"instance": instance.ref})
         with deed(by, "plugin.install", planned, once=once) as entry:

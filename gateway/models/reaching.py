@@ -17,7 +17,8 @@ from gateway.inventory import Rule, Script, Use
 from gateway.models.instance import Instance
 from secrets_app.errors import Invalid
 from secrets_app.models import Key, Reference
-from secrets_app.models.policy import Policy, outside
+from secrets_app.models.admitting import outside
+from secrets_app.models.policy import Policy
 
 HOLDER = "plugin"  # rules, as references call them
 

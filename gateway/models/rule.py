@@ -27,8 +27,9 @@ from secrets_app.actor import Actor
 from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, NotFound, StaleEdit
 from secrets_app.models import Key, Planned, Reference, deed
+from secrets_app.models.admitting import OutsidePolicy
 from secrets_app.models.binding import Place, Unusable, refer, refusals
-from secrets_app.models.policy import Destination, OutsidePolicy
+from secrets_app.models.policy import Destination
 from secrets_app.scope import Scope
 
 REVISIONS_KEPT = 50
@@ -56,13 +57,6 @@ class Rule(Noun):
             models.UniqueConstraint(fields=["plugin"], condition=Q(service=None), name="one_rule_of_the_instance"),
             models.UniqueConstraint(fields=["plugin", "service"], name="one_rule_a_service"),
         ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def audit_name(self) -> str:
-        return self.name
 
     @property
     def audit_region(self) -> tuple[UUID, str]:

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from gateway.address import parse_address
 from gateway.destinations import of_service
 from gateway.methods import API_KEY, JWT
-from gateway.models.base import Noun, check_custom, refuse, searched
+from gateway.models.base import Noun, OfInstance, check_custom, refuse, searched
 from gateway.models.consumer import Consumer, ConsumerQuerySet
 from gateway.models.credential import CUSTOM, REFERENCE, find_key_to_bind
 from gateway.models.instance import Instance
@@ -30,7 +30,6 @@ from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Key, Reference, deed
 from secrets_app.models.policy import Destination
 from secrets_app.plaintext import Plaintext
-from secrets_app.scope import Scope
 
 AI, AGENT, MCP = "ai", "agent", "mcp"
 SERVICE_HOLDERS = ("ai_service", "agent_service", "mcp_service")  # their ids are of one table: no two are equal
@@ -89,7 +88,7 @@ class _OfKind(models.Manager["Service"]):
         return rows.filter(kind=self.model.KIND) if self.model.KIND else rows
 
 
-class Service(Noun):
+class Service(OfInstance, Noun):
     KIND: ClassVar = ""  # of the class; this one stands for all kinds
     rights: ClassVar[Rights]
     methods: ClassVar[tuple[str, ...]] = (API_KEY, JWT)  # by which its callers may be asked who they are
@@ -126,21 +125,6 @@ class Service(Noun):
         kind = dict(zip(field_names, values, strict=False)).get("kind")
         of_kind = next((one for one in Service.__subclasses__() if kind == one.KIND), cls)
         return cast(Self, super(Service, of_kind).from_db(db, field_names, values, **more))
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def audit_name(self) -> str:
-        return self.name
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return self.instance.audit_region
-
-    @property
-    def scope(self) -> Scope:
-        return self.instance.scope
 
     @property
     def stem(self) -> str:

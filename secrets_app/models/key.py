@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from secrets_app.actor import Actor
 from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, KeyInUse, NotFound, StaleEdit
+from secrets_app.models.admitting import admitting
 from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.finding import NAME, KeyQuerySet, search_text_of
-from secrets_app.models.policy import CLOSED, Destination, Policy, PolicyField, admitting, nowhere
+from secrets_app.models.policy import CLOSED, Destination, Policy, PolicyField, nowhere
 from secrets_app.models.reference import Reference
 from secrets_app.models.region import MasterKey, Region
 from secrets_app.models.reveal import revealed

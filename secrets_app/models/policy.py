@@ -6,7 +6,7 @@ new has none but "nowhere". Destinations are data here: what they are, gateway/d
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,12 @@ from uuid import UUID
 
 from django.db import models
 from django.utils.functional import Promise
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
-from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
 from secrets_app.hosts import NoHost, canonical, origin
+from secrets_app.texts import listed
 
 CONSUMER, AI_SERVICE, AGENT_SERVICE, MCP_SERVICE, PLUGIN = "consumer", "ai_service", "agent_service", "mcp_service", "plugin"
 KINDS: dict[str, Promise] = {
@@ -118,13 +117,13 @@ class Policy:
             return now("any destination")
         if self.closed:
             return now("no destination yet")
-        parts = [_listed(str(KINDS[kind]) for kind in self.kinds)]
+        parts = [listed(str(KINDS[kind]) for kind in self.kinds)]
         if self.hosts:
-            parts.append(now("to %(hosts)s") % {"hosts": _listed(self.hosts)})
+            parts.append(now("to %(hosts)s") % {"hosts": listed(self.hosts)})
         if self.headers:
-            parts.append(now("in %(headers)s") % {"headers": _listed(self.headers)})
+            parts.append(now("in %(headers)s") % {"headers": listed(self.headers)})
         if self.instances:
-            parts.append(now("on %(instances)s") % {"instances": _listed(self.instances)})
+            parts.append(now("on %(instances)s") % {"instances": listed(self.instances)})
         return " ".join(parts)
 
 
@@ -245,13 +244,7 @@ def _and(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return names if name in names else (*names, name)
 
 
-def _listed(names: Iterable[str]) -> str:
-    return str(get_text_list(list(names), now("and")))
-
-
 if TYPE_CHECKING:
-    from secrets_app.models.key import Key
-
     _TextField = models.TextField[Any, Policy]
 else:
     _TextField = models.TextField
@@ -284,76 +277,3 @@ def parsed(text: str) -> Policy:
         return Policy(open=told.get("open") is True, **several)
     except (ValueError, TypeError, AttributeError):
         return CLOSED
-
-
-def admitting(key: "Key", to: Sequence[Destination], by: Actor, *, widens: bool) -> Policy:
-    """The policy of the key, should this person let it go there: the one that it has, or a wider one where they may set it and the deed
-    `widens`: then they have to have shown who they are just now. A value of a holder's own was entered for one host, and goes to no other
-    whoever asks. Raises OutsidePolicy."""
-    policy, name = key.policy, key.audit_name
-    astray = next((one for one in to if policy.refuses(one)), None)
-    if key.is_inline:
-        if astray:
-            raise entered_for_another(policy, astray)
-        return policy
-    sets = by.may("key.set_policy", key)
-    if sets and widens:
-        wider = policy.with_these(to)
-        if wider != policy and not by.fresh:
-            raise OutsidePolicy(_STALE % {"key": name}, name)
-        return wider
-    if not sets and not policy.closed and not policy.lets_bind(by.teams):
-        raise not_in_team(name)
-    if astray:
-        raise outside(name, policy, astray)
-    return policy
-
-
-_STALE = _(
-    "This lets the key “%(key)s” go somewhere new, and it is more than five minutes since you showed who you are. "
-    "Confirm that it is you at /account/confirm/ in another tab, then save again."
-)
-
-
-class OutsidePolicy(Invalid):
-    """The key may not go there, or not be put there by this person. `key` is its name, empty for a value of a holder's own."""
-
-    def __init__(self, message: object, key: str, to: Destination | None = None) -> None:
-        super().__init__({"key": [message]})
-        self.key, self.to = key, to
-
-
-def outside(key: str, policy: Policy, to: Destination) -> OutsidePolicy:
-    if policy.closed:
-        text = _NOWHERE % {"key": key}
-    else:
-        text = _OUTSIDE[policy.refuses(to) or "kind"] % {
-            "key": key,
-            "host": to.host,
-            "kind": KINDS.get(to.kind, to.kind),
-            "instance": to.instance,
-            "header": to.header,
-        }
-        text = f"{text} {_ALLOWS % {'policy': policy}} {_ASK}"
-    return OutsidePolicy(text, key, to)
-
-
-def not_in_team(key: str) -> OutsidePolicy:
-    text = _("The key “%(key)s” may be bound by members of certain teams alone, and you are in none of them. %(ask)s")
-    return OutsidePolicy(text % {"key": key, "ask": _ASK}, key)
-
-
-def entered_for_another(policy: Policy, to: Destination) -> OutsidePolicy:
-    text = _("The value stored here was entered for %(hosts)s. Enter it again to send it elsewhere: nobody can look at the stored one.")
-    return OutsidePolicy(text % {"hosts": _listed(policy.hosts) or now("another place")}, "", to)
-
-
-_ASK = _("Ask an owner or a key manager to change its policy.")
-_ALLOWS = _("Its policy allows: %(policy)s.")
-_NOWHERE = _("The key “%(key)s” may go nowhere yet. An owner or a key manager binds it first, or says in its policy where it may go.")
-_OUTSIDE: dict[str, Promise] = {
-    "kind": _("The key “%(key)s” may not be used by %(kind)s."),
-    "host": _("The key “%(key)s” may not be sent to %(host)s."),
-    "instance": _("The key “%(key)s” may not be used on the instance %(instance)s."),
-    "header": _("The key “%(key)s” may not be sent in %(header)s."),
-}

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from secrets_app.errors import Invalid, NotAllowed
 from secrets_app.models import AuditEntry, Key, Region
-from secrets_app.models.policy import CLOSED, OPEN, Destination, OutsidePolicy, Policy, checked, parsed, pattern, written
+from secrets_app.models.admitting import OutsidePolicy
+from secrets_app.models.policy import CLOSED, OPEN, Destination, Policy, checked, parsed, pattern, written
 from tests import cast
 
 CHAT = Destination("ai_service", "api.example.com", "gw-1", "authorization")
