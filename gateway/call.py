@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from gateway.agents import MODEL_STUDIO, app_of
-from gateway.mcp import SSE
+from gateway.mcp import SSE, initialize
 from gateway.methods import JWT
 from gateway.models import AgentService, Consumer, McpService, Node, Service
 from gateway.providers import NATIVE
@@ -30,12 +30,6 @@ _DIFY: dict[str, tuple[str, dict[str, object]]] = {
     "chatflow": ("/chat-messages", _CHAT),
     "workflow": ("/workflows/run", {"inputs": {}, "response_mode": "streaming", "user": "me"}),
     "completion": ("/completion-messages", {"inputs": {"query": "Hello"}, "response_mode": "streaming", "user": "me"}),
-}
-_INITIALIZE: dict[str, object] = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "curl", "version": "1"}},
 }
 
 
@@ -88,7 +82,7 @@ def call(service: Service, node: Node | None, host: str, shown: Shown | None = N
     if isinstance(service, McpService):
         if service.transport == SSE:
             return Call(base_url, _curl(base_url, None, shown), "")
-        return Call(base_url, _curl(base_url, _INITIALIZE, shown, "Accept: application/json, text/event-stream"), "")
+        return Call(base_url, _curl(base_url, initialize("curl"), shown, "Accept: application/json, text/event-stream"), "")
     if isinstance(service, AgentService):
         return Call(base_url, _curl(base_url + _agents_path(service), _agents_body(service), shown), "")
     native = _NATIVE.get(service.supplier) if service.protocol == NATIVE else None

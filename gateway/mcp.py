@@ -14,6 +14,12 @@ _PATH = re.compile(r"/|(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+/?")
 _LONGEST_PATH = 200
 
 
+def initialize(client: str) -> dict[str, object]:
+    """The handshake that a client of this name begins with: it costs a server nothing."""
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": client, "version": "1"}}
+    return {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+
+
 def check_mcp_name(name: str) -> dict[str, list[str]]:
     """Errors of the field "name", for its letters alone. The documented pattern."""
     if _NAME.fullmatch(name):

@@ -58,7 +58,7 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
 def disable(request: ConsoleRequest, name: str) -> HttpResponse:
     found = Key.visible_to(request.actor, request.region).find(name)
     found.disable(by=request.actor)
-    return JsonResponse(_key(Key.objects.get(pk=found.pk)))
+    return JsonResponse(_key(found))
 
 
 @takes("POST")
@@ -66,7 +66,7 @@ def disable(request: ConsoleRequest, name: str) -> HttpResponse:
 def enable(request: ConsoleRequest, name: str) -> HttpResponse:
     found = Key.visible_to(request.actor, request.region).find(name)
     found.enable(by=request.actor)
-    return JsonResponse(_key(Key.objects.get(pk=found.pk)))
+    return JsonResponse(_key(found))
 
 
 @takes("GET")

@@ -5,15 +5,8 @@ from dataclasses import dataclass
 
 from gateway.address import Address, parse_address
 from gateway.agents import CUSTOM_AGENT, DIFY, MODEL_STUDIO, app_of
-from gateway.mcp import SSE
+from gateway.mcp import SSE, initialize
 from gateway.models import AgentService, McpService, Service
-
-_INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "latchkey", "version": "1"}},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +36,7 @@ def question(service: Service, place: str = "") -> Question:
 def _of_mcp(service: McpService) -> Question:
     if service.transport == SSE:
         return Question("GET", service.path, (("Accept", "text/event-stream"),))
-    return Question("POST", service.path, (("Accept", "application/json, text/event-stream"), _JSON), _packed(_INITIALIZE))
+    return Question("POST", service.path, (("Accept", "application/json, text/event-stream"), _JSON), _packed(initialize("latchkey")))
 
 
 def _of_agent(service: AgentService, address: Address, place: str) -> Question:
