@@ -16,6 +16,12 @@ from secrets_app.models.refusals import record_refusal
 from secrets_app.models.token import ApiToken
 from secrets_app.scope import EVERYWHERE
 
+_LAPSED = (
+    403,
+    "roles_lapsed",
+    "Single sign-on gave the roles behind this token, and whoever made it has not come in through it for too long. They count again when "
+    "that person signs in through single sign-on.",
+)
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 PREFIX = "/api/"
 _MESSAGES = {
@@ -79,15 +85,16 @@ def admit(request: HttpRequest, permission: str, kwargs: dict[str, Any]) -> Http
             else told(429, *_MESSAGES[429])
         )
     request.actor = actor = token.as_actor(address, request_id)  # type: ignore[attr-defined]
+    lapsed = getattr(token.user, "roles_lapsed", False)
     place: Any = EVERYWHERE
     if "region" in kwargs:
         place, seen = Region.objects.filter(name=kwargs.pop("region")).first(), token.regions_of(actor)
         if place is None or (seen is not None and place.pk not in seen):
-            return told(404, *_MESSAGES[404])
+            return told(*_LAPSED) if lapsed else told(404, *_MESSAGES[404])
         request.region = place  # type: ignore[attr-defined]
     if not actor.may_within(permission, place):
         record_refusal(actor, permission)
-        return _refused(NotAllowed(permission))
+        return told(*_LAPSED) if lapsed else _refused(NotAllowed(permission))
     request.scope = place.scope  # type: ignore[attr-defined]
     return None
 

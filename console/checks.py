@@ -95,6 +95,9 @@ def single_sign_on_is_whole(app_configs: Any, **kwargs: Any) -> Sequence[CheckMe
         found.append(Error(text, hint="Name an https:// address.", id="latchkey.E003"))
     if not settings.OIDC_CLIENT_ID:
         found.append(Error("CONSOLE_OIDC_ISSUER is set, and CONSOLE_OIDC_CLIENT_ID is not.", hint="Set both.", id="latchkey.E004"))
+    if settings.OIDC_TRUST_DAYS < 1:
+        text = "CONSOLE_OIDC_TRUST_DAYS is less than 1: roles that single sign-on gives would never count."
+        found.append(Error(text, hint="Name a number of days, such as 7.", id="latchkey.E006"))
     try:
         if not mapping(settings.OIDC_GROUPS):
             text = "CONSOLE_OIDC_GROUPS is empty: single sign-on lets nobody in."

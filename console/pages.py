@@ -7,6 +7,7 @@ from functools import cache, cached_property
 from typing import Any, Literal
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.template import TemplateDoesNotExist
@@ -17,6 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from console import oidc
 from gateway.delivery import Delivery
 from gateway.models.node import Publication
 from secrets_app.access import ROLES
@@ -195,6 +197,24 @@ class Surroundings:
         if not place.in_region:
             return self.actor is not None and self.actor.may_within(place.permission)
         return self.actor is not None and self.region is not None and self.actor.may_within(place.permission, self.region)
+
+    @cached_property
+    def lapsed(self) -> str:
+        """Why somebody may do less than they are used to."""
+        if not getattr(getattr(self._request, "user", None), "roles_lapsed", False):
+            return ""
+        days = settings.OIDC_TRUST_DAYS
+        told = ngettext(
+            "Roles that single sign-on gave you do not count now: you have not come in through it for more than %(n)d day.",
+            "Roles that single sign-on gave you do not count now: you have not come in through it for more than %(n)d days.",
+            days,
+        ) % {"n": days}
+        return told if oidc.configured() else told + " " + gettext("It is switched off here by now: ask an owner for roles.")
+
+    @cached_property
+    def sso(self) -> str:
+        """Where to sign in through it, and back to here."""
+        return reverse("sso") + "?" + urlencode({"next": self._request.get_full_path()}) if oidc.configured() else ""
 
     @cached_property
     def theme(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as now
 
@@ -13,8 +13,8 @@ from gateway.models import Instance
 from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
-from secrets_app.models import Deployment, Membership, Region, RoleGrant, Team, User
-from secrets_app.models.grant import Place
+from secrets_app.models import Deployment, Identity, Membership, Region, RoleGrant, Team, User
+from secrets_app.models.grant import Place, trusted_since
 from secrets_app.scope import Scope
 
 _ORDER = {role: number for number, role in enumerate(ROLES)}
@@ -95,7 +95,8 @@ def where_told(place: Place) -> str:
 
 
 def _seen(actor: Actor) -> QuerySet[RoleGrant]:
-    return RoleGrant.visible_to(actor, "user.view").select_related("region", "team")
+    lately = Identity.objects.filter(user=OuterRef("user"), synced_at__gt=trusted_since())
+    return RoleGrant.visible_to(actor, "user.view").select_related("region", "team").annotate(trusted=Exists(lately))
 
 
 def _held(grants: QuerySet[RoleGrant], actor: Actor) -> list[HeldRole]:
@@ -116,7 +117,7 @@ def _where(grant: RoleGrant, names: dict[Any, str]) -> str:
 
 def _kept(grant: RoleGrant, actor: Actor) -> str:
     if grant.source == RoleGrant.SSO:
-        return now("Given by single sign-on")
+        return now("Given by single sign-on") if grant.trusted else now("Lapsed until they sign in through it again")  # type: ignore[attr-defined]
     if (grant.user_id or grant.team_id) in {actor.user_id, *actor.teams}:
         return now("Your own: another owner takes it back")
     if not actor.may("role.revoke", grant.scope):

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.access import FOR_AN_INSTANCE, OWNER, ROLES, grantable
@@ -52,7 +54,8 @@ def _held_once(holder: str) -> list[models.UniqueConstraint]:
 class RoleGrant(models.Model):
     """A role of a person or of a team, held everywhere, in a region or in one instance of it.
 
-    `source`: "sso" where single sign-on gave it, which takes it back at a sign-in without the group.
+    `source`: "sso" where single sign-on gave it, which takes it back at a sign-in without the group. Nobody hears from a provider of
+    those whom it does not know any more: such a role counts only while the person came in through it lately, and is lapsed otherwise.
     """
 
     SSO = "sso"
@@ -83,10 +86,13 @@ class RoleGrant(models.Model):
         return holder
 
     @classmethod
-    def held_by(cls, user: "User", teams: Collection[UUID]) -> frozenset[Held]:
-        """One query."""
-        rows = cls.objects.filter(Q(user=user) | Q(team__in=teams)).values_list("role", "region_id", "instance_id")
-        return frozenset(Held(role, Scope(region, instance)) for role, region, instance in rows)
+    def held_by(cls, user: "User", teams: Collection[UUID]) -> tuple[frozenset[Held], frozenset[Held]]:
+        """Those that count, and those that have lapsed. One query."""
+        rows = cls.objects.filter(Q(user=user) | Q(team__in=teams))
+        found = list(rows.values_list("role", "region_id", "instance_id", "source", "user__identities__synced_at"))
+        counting = {row[:3] for row in found if row[3] != cls.SSO or (row[4] and row[4] > trusted_since())}
+        lapsed = {row[:3] for row in found} - counting
+        return _as_held(counting), _as_held(lapsed)
 
     @classmethod
     def visible_to(cls, actor: Actor, permission: str) -> "models.QuerySet[RoleGrant]":
@@ -180,9 +186,15 @@ def rights_change(by: Actor, action: str, where: Scoped) -> Iterator[Actor]:
 
 
 def is_owned() -> bool:
-    """Whether somebody active holds owner everywhere, directly or by a team."""
+    """Whether somebody active holds owner everywhere, directly or by a team, and it counts."""
     active = Q(user__is_active=True) | Q(team__memberships__user__is_active=True)
-    return RoleGrant.objects.filter(active, role=OWNER, region=None).exists()
+    counting = ~Q(source=RoleGrant.SSO) | Q(user__identities__synced_at__gt=trusted_since())
+    return RoleGrant.objects.filter(active, counting, role=OWNER, region=None).exists()
+
+
+def trusted_since() -> datetime:
+    """Whoever came in through single sign-on after this is believed to be known there still."""
+    return timezone.now() - timedelta(days=settings.OIDC_TRUST_DAYS)
 
 
 def refuse_own(by: Actor, holder: "User | Team") -> None:
@@ -206,6 +218,10 @@ def place_of(where: Place) -> str:
 def told(grants: Iterable[RoleGrant]) -> list[str]:
     """Roles for the log, by region; of an instance the id, which is all that the vault knows."""
     return sorted(f"{one.role} {one.region.name if one.region else 'everywhere'} {one.instance_id or ''}".rstrip() for one in grants)
+
+
+def _as_held(rows: Iterable[tuple[str, UUID | None, UUID | None]]) -> frozenset[Held]:
+    return frozenset(Held(role, Scope(region, instance)) for role, region, instance in rows)
 
 
 def _as_of_now(by: Actor) -> Actor:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.access import ROLES
@@ -32,6 +33,7 @@ class Identity(models.Model):
     subject = models.CharField(max_length=255)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities")
     created_at = models.DateTimeField(auto_now_add=True)
+    synced_at = models.DateTimeField(default=timezone.now)  # when the provider last vouched for them, and said which groups they are in
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["issuer", "subject"], name="an_identity_once")]
@@ -61,19 +63,22 @@ class Identity(models.Model):
 
     @classmethod
     def sync(cls, user: User, given: Iterable[Given], *, by: Actor) -> None:
-        """The roles that single sign-on gives this person become these. What an owner gave by hand stays. Raises LastOwner."""
+        """The roles that single sign-on gives this person become these, and count from now on. What an owner gave by hand stays.
+
+        Raises LastOwner.
+        """
         places = _places(given)
         theirs = RoleGrant.objects.filter(user=user)
         held = {(one.role, one.region_id): one for one in theirs.filter(instance_id=None).select_related("region")}
         wanted = {(place["role"], place["region"].pk if place["region"] else None): place for place in places}
         gone = [one for place, one in held.items() if one.source == RoleGrant.SSO and place not in wanted]
         new = [RoleGrant(user=user, source=RoleGrant.SSO, **place) for key, place in wanted.items() if key not in held]
-        if not gone and not new:
-            return
-        with deed(by, "user.sync_roles", user) as entry, rights_change(by, "user.sync_roles", user):
-            theirs.filter(pk__in=[one.pk for one in gone]).delete()
-            RoleGrant.objects.bulk_create(new)
-            entry.facts = {"given": told(new), "taken": told(gone)}
+        if gone or new:
+            with deed(by, "user.sync_roles", user) as entry, rights_change(by, "user.sync_roles", user):
+                theirs.filter(pk__in=[one.pk for one in gone]).delete()
+                RoleGrant.objects.bulk_create(new)
+                entry.facts = {"given": told(new), "taken": told(gone)}
+        cls.objects.filter(user=user).update(synced_at=timezone.now())
 
 
 def _places(given: Iterable[Given]) -> list[dict[str, Any]]:

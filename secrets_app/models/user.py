@@ -45,6 +45,7 @@ class User(AbstractUser):
     audit_region = None
     scope = EVERYWHERE
     owes_second_factor = False  # as_actor() says
+    roles_lapsed = False  # and this: single sign-on gave some, and was not heard of for too long
 
     @classmethod
     def visible_to(cls, actor: Actor) -> UserQuerySet:
@@ -63,7 +64,8 @@ class User(AbstractUser):
     def as_actor(self, address: str = "", request_id: str = "", session: str = "") -> Actor:
         """Two queries: the teams, and the roles held directly and through them. Who owes a second factor holds none of it."""
         teams = frozenset(self.memberships.values_list("team_id", flat=True))
-        held = RoleGrant.held_by(self, teams)
+        held, lapsed = RoleGrant.held_by(self, teams)
+        self.roles_lapsed = bool(lapsed)
         self.owes_second_factor = not self.has_second_factor and bool(self._asked_for_one & {one.role for one in held})
         if self.owes_second_factor:
             held, teams = frozenset(), frozenset()
@@ -73,7 +75,7 @@ class User(AbstractUser):
     def needs_second_factor(self) -> bool:
         """Whether a role of this person asks for one, which they may have."""
         teams = frozenset(self.memberships.values_list("team_id", flat=True))
-        return bool(self._asked_for_one & {one.role for one in RoleGrant.held_by(self, teams)})
+        return bool(self._asked_for_one & {one.role for one in RoleGrant.held_by(self, teams)[0]})
 
     @property
     def _asked_for_one(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import HTTPRedirectHandler, build_opener
@@ -11,11 +12,15 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from console import factors, oidc
+from secrets_app.errors import LastOwner
 from secrets_app.models import AuditEntry, Identity, Region, RoleGrant, User
+from secrets_app.models.token import ApiToken
 from tests import cast
 from tests.oidc import CLIENT, SECRET, Provider, new_key, serving
+from tests.unit.console.asking import get, text
 
 MISFIT = "does not fit what was asked"
 
@@ -302,3 +307,50 @@ def test_who_was_asked_nothing_at_the_provider_has_shown_nothing(provider: Provi
     provider.lies = {"auth_time": int(time.time()) - 8 * 3600}
     come(client)
     assert "Continue with Example ID" in client.get("/account/authenticator-app/").content.decode()
+
+
+def test_whom_the_provider_did_not_vouch_for_lately_holds_none_of_its_roles(provider: Provider, django_assert_num_queries: Any) -> None:
+    """Somebody who was removed there never comes back to have them taken: neither by session nor by API token do they count."""
+    client = cast.client()
+    come(client)
+    paula = User.objects.get(username="paula")
+    token = ApiToken.create("deploy", Region.objects.get(), ["key.view"], 90, by=paula.as_actor())[1]
+
+    def api() -> Any:
+        return cast.client().get("/api/v1/local/keys/", headers={"Authorization": f"Bearer {token}"})
+
+    assert (api().status_code, client.get("/local/keys/").status_code) == (200, 200)
+    Identity.objects.update(synced_at=timezone.now() - timedelta(days=7, seconds=1))
+    with django_assert_num_queries(3):  # with the policy on second factors, which a request brings along
+        assert paula.as_actor().roles == set()
+    page = client.get("/local/keys/")
+    assert page.status_code == 403
+    assert "Roles that single sign-on gave you do not count now: you have not come in through it for more than 7 days." in text(page)
+    assert 'href="/sign-in/sso/?next=%2Flocal%2Fkeys%2F"' in page.content.decode()
+    assert client.get("/account/").status_code == 200
+    refused = api()
+    assert (refused.status_code, refused.json()["code"]) == (403, "roles_lapsed")
+    assert "Lapsed until they sign in" in text(get("/team/people/paula/"))
+    answer = come(client, "/local/keys/")
+    assert (answer["Location"], client.get("/local/keys/").status_code, api().status_code) == ("/local/keys/", 200, 200)
+    assert "do not count" not in text(client.get("/local/keys/"))
+
+
+def test_what_an_owner_gave_stays_and_a_lapsed_owner_is_no_owner(provider: Provider, settings: Any) -> None:
+    provider.person = {"sub": "u-1", "preferred_username": "paula", "groups": ["platform"]}
+    client = cast.client()
+    come(client)
+    cast.somebody("paula", "viewer")
+    alice = User.objects.get(username="alice")
+    Identity.objects.update(synced_at=timezone.now() - timedelta(days=8))
+    assert User.objects.get(username="paula").as_actor().roles == {"viewer"}
+    with pytest.raises(LastOwner):
+        alice.disable(by=cast.SETUP)
+    settings.OIDC_TRUST_DAYS = 9
+    assert User.objects.get(username="paula").as_actor().roles == {"viewer", "owner"}
+    alice.disable(by=cast.SETUP)
+    settings.OIDC_TRUST_DAYS, settings.OIDC_ISSUER = 7, ""
+    assert "It is switched off here by now: ask an owner" in text(client.get("/local/keys/"))
+    settings.OIDC_ISSUER, settings.OIDC_TRUST_DAYS = provider.issuer, 0
+    with pytest.raises(SystemCheckError, match="CONSOLE_OIDC_TRUST_DAYS"):
+        call_command("check", tags=["security"])
