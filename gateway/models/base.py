@@ -17,9 +17,6 @@ from secrets_app.plaintext import Plaintext
 from secrets_app.scope import Scope
 from secrets_app.texts import description_problem
 
-if TYPE_CHECKING:
-    from gateway.models.instance import Instance
-
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 RESERVED_NAMES = {"new", "options"}
 LONGEST_SEARCH = 200  # characters
@@ -61,24 +58,6 @@ class OfRegion(models.Model):
     @property
     def scope(self) -> Scope:
         return Scope(self.region_id)
-
-
-class OfInstance(models.Model):
-    """Where a noun of an instance lies: with it."""
-
-    if TYPE_CHECKING:
-        instance: models.ForeignKey[Any, Instance]
-
-    class Meta:
-        abstract = True
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return self.instance.audit_region
-
-    @property
-    def scope(self) -> Scope:
-        return self.instance.scope
 
 
 class Noun(Named):

@@ -1,6 +1,6 @@
 import secrets
 import uuid
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
 from django.db import models
@@ -131,3 +131,21 @@ class Instance(Noun):
         if not self.supports_references:
             text = _("Key references need version %(needed)s or later; this instance has %(version)s. Choose Custom, or another instance.")
             raise Invalid({"generation": [str(text % {"needed": FIRST_WITH_REFERENCES, "version": self.version})]})
+
+
+class OfInstance(models.Model):
+    """Where a noun of an instance lies: with it."""
+
+    if TYPE_CHECKING:
+        instance: models.ForeignKey[Any, Instance]
+
+    class Meta:
+        abstract = True
+
+    @property
+    def audit_region(self) -> tuple[UUID, str]:
+        return self.instance.audit_region
+
+    @property
+    def scope(self) -> Scope:
+        return self.instance.scope

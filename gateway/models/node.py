@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import models, transaction
 from django.utils import timezone
 
-from gateway.models.base import Named, OfInstance
-from gateway.models.instance import Instance
+from gateway.models.base import Named
+from gateway.models.instance import Instance, OfInstance
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
 from secrets_app.models import Region, deed

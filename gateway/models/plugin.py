@@ -7,9 +7,9 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.base import Noun, OfInstance
+from gateway.models.base import Noun
 from gateway.models.custom_plugin import CustomPlugin
-from gateway.models.instance import Instance
+from gateway.models.instance import Instance, OfInstance
 from gateway.plugins import CATALOGUE
 from gateway.plugins.base import Official
 from secrets_app.actor import Actor

@@ -17,10 +17,10 @@ from django.utils.translation import gettext_lazy as _
 from gateway.address import parse_address
 from gateway.destinations import of_service
 from gateway.methods import API_KEY, JWT
-from gateway.models.base import Noun, OfInstance, check_custom, refuse, searched
+from gateway.models.base import Noun, check_custom, refuse, searched
 from gateway.models.consumer import Consumer, ConsumerQuerySet
 from gateway.models.credential import CUSTOM, REFERENCE, find_key_to_bind
-from gateway.models.instance import Instance
+from gateway.models.instance import Instance, OfInstance
 from gateway.models.reaching import check_reached
 from gateway.models.trial import Trial, tested
 from gateway.names import ENTRANCES
