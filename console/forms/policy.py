@@ -76,7 +76,8 @@ class PolicyForm(BranchedForm):
         super().__init__(*args, **kwargs)
         self._region = region
         self._offer("instances", [(one.ref, str(one)) for one in Instance.visible_to(actor, region).order_by("name")], policy.instances)
-        self._offer("teams", [(str(one.pk), one.name) for one in Team.objects.order_by("name_folded")], policy.teams)
+        teams = Team.nameable_by(actor, region, policy.teams).order_by("name_folded")
+        self._offer("teams", [(str(one.pk), one.name) for one in teams], policy.teams)
         self.initial = {
             **self.initial,
             "reach": OPEN if policy.open else NOWHERE if policy.closed else BOUNDED,

@@ -1,11 +1,13 @@
 """Teams: people who hold roles together."""
 
 import uuid
+from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from secrets_app.actor import Actor
@@ -13,6 +15,7 @@ from secrets_app.db import locked
 from secrets_app.errors import Conflict, Invalid, NotFound, StaleEdit
 from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.grant import RoleGrant, refuse_above, refuse_own, rights_change, told
+from secrets_app.models.region import Region
 from secrets_app.scope import EVERYWHERE
 
 if TYPE_CHECKING:
@@ -58,6 +61,15 @@ class Team(models.Model):
         if actor.may("team.view", EVERYWHERE):
             return cls.objects.all()
         return cls.objects.filter(pk__in=RoleGrant.visible_to(actor, "team.view").exclude(team=None).values("team"))
+
+    @classmethod
+    def nameable_by(cls, actor: Actor, region: Region, named: Collection[str]) -> TeamQuerySet:
+        """Those that a policy of a key there may say bind it: all of them for whoever sets every policy; for others those that hold a
+        role which counts there, and those that it names already."""
+        if actor.may("key.set_policy", EVERYWHERE):
+            return cls.objects.all()
+        here = RoleGrant.objects.filter(Q(region=None) | Q(region=region)).exclude(team=None)
+        return cls.objects.filter(Q(pk__in=here.values("team")) | Q(pk__in=named))
 
     @classmethod
     def create(cls, name: str, description: str = "", *, by: Actor, once: UUID | None = None) -> "Team":

@@ -4,9 +4,11 @@ import uuid
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import Client
 
 from gateway.models import Instance
-from secrets_app.models import AuditEntry, Key, Region, Team
+from secrets_app.models import AuditEntry, Key, Region, RoleGrant, Team
 from secrets_app.models.policy import CLOSED, OPEN, Policy, checked
 from tests import cast
 from tests.unit.console.asking import get, markup, post, text
@@ -68,6 +70,30 @@ def test_a_policy_is_set_as_the_form_says(key: Key, east: Instance) -> None:
     form = markup(get(f"{KEYS}prod/policy/edit/", "kim"))
     assert f'value="{east.ref}" id="id_instances_0" checked' in form
     assert "*.example.org" in form
+
+
+def test_a_region_names_the_teams_that_count_there_alone(key: Key, region: Region) -> None:
+    """Who manages the keys of a region learns no team of another from the form, nor by guessing at it."""
+    abroad = Region.create("abroad", "Abroad", by=cast.SETUP)
+    gateway = cast.instance(region, "West")
+    here, at_one, everywhere, there, bare = (cast.team(name) for name in ("Here", "At one", "Everywhere", "Elsewhere", "Bare"))
+    for team, place in ((here, region), (at_one, gateway), (everywhere, cast.everywhere()), (there, abroad)):
+        RoleGrant.grant(team, "viewer", place, by=cast.SETUP)
+    browser = Client()
+    browser.force_login(cast.somebody("keeper", "key_manager", at=region.scope), settings.AUTHENTICATION_BACKENDS[0])
+    cast.passed(browser, 0)
+
+    def offered() -> set[str]:
+        page = browser.get(f"{KEYS}prod/policy/edit/").content.decode()
+        return {name for name in ("Here", "At one", "Everywhere", "Elsewhere", "Bare") if name in page}
+
+    assert offered() == {"Here", "At one", "Everywhere"}
+    assert browser.post(f"{KEYS}prod/policy/edit/", given(key, teams=[str(there.pk)])).status_code == 422
+    post(f"{KEYS}prod/policy/edit/", given(key, teams=[str(there.pk), str(bare.pk)]), "kim")  # of all regions
+    assert offered() == {"Here", "At one", "Everywhere", "Elsewhere", "Bare"}
+    assert browser.post(f"{KEYS}prod/policy/edit/", given(key, teams=[str(there.pk), str(here.pk)])).status_code == 303
+    assert stored(key).teams == (str(there.pk), str(here.pk))
+    assert "Bare" not in offered()
 
 
 def test_to_open_a_key_takes_a_word_of_its_own(key: Key) -> None:
