@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 
 from console.api import api, body_of
-from console.middleware import takes
+from console.middleware import noted, takes
 from console.requests import ConsoleRequest
 from gateway.models import Consumer
 from secrets_app import chain
@@ -79,6 +79,7 @@ def consumers(request: ConsoleRequest) -> HttpResponse:
 
 
 @takes("GET")
+@noted
 @api("audit.view")
 def audit(request: ConsoleRequest) -> StreamingHttpResponse:
     """JSON lines behind `?after=<seq>`, at most 1,000: ask again behind the last one."""

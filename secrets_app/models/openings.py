@@ -1,4 +1,5 @@
-"""That somebody opened a page worth an entry of its own: once an hour for each session, so that looking around does not fill the log."""
+"""That somebody opened a page worth an entry of its own: once an hour for each session or API token, so that looking around, or a script
+that reads on and on, does not fill the log."""
 
 import logging
 from datetime import timedelta
@@ -22,7 +23,9 @@ def note_opening(action: str, *, by: Actor) -> None:
 
     A log that takes no entry is still shown: whoever looks into what happened to it needs it most then.
     """
-    lately = AuditEntry.objects.filter(action=action, actor_id=by.user_id, session=by.session, at__gte=timezone.now() - ONCE_IN)
+    lately = AuditEntry.objects.filter(
+        action=action, actor_id=by.user_id, actor=by.name, session=by.session, at__gte=timezone.now() - ONCE_IN
+    )
     if lately.exists():
         return
     try:

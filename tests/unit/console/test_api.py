@@ -208,6 +208,18 @@ def test_the_log_is_read_from_an_entry_on(region: Region) -> None:
     assert call("audit/?after=nonsense", mine).status_code == 200
 
 
+def test_that_a_token_read_the_log_is_an_entry_once_an_hour(region: Region) -> None:
+    one, other = (ApiToken.create(name, None, ("audit.view",), 90, by=cast.actor("audrey"))[1] for name in ("one", "other"))
+    for _ in range(3):
+        assert call("audit/", one).status_code == 200
+    assert call("audit/", other).status_code == 200
+    get("/audit/", "audrey")
+    told = AuditEntry.objects.filter(action="audit.view").order_by("seq").values_list("actor", flat=True)
+    assert list(told) == ["audrey (token one)", "audrey (token other)", "audrey"]
+    assert call("audit/", "lk_nothing").status_code == 401
+    assert AuditEntry.objects.filter(action="audit.view").count() == 3
+
+
 def test_a_token_is_made_shown_once_listed_and_revoked(region: Region) -> None:
     answer = post(
         "/account/tokens/new/",
