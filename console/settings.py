@@ -38,6 +38,7 @@ SECURE = env.bool("CONSOLE_SECURE", default=False)  # served over TLS: Secure co
 WEB_PORT = env.int("CONSOLE_WEB_PORT", default=8000)
 XDS_PORT = env.int("CONSOLE_XDS_PORT", default=18000)
 GATEWAY_PORT = env.int("CONSOLE_GATEWAY_PORT", default=8080)
+PROBE_LOOPBACK = env.bool("CONSOLE_PROBE_LOOPBACK", default=False)  # whether "Test connection" calls the control plane's own machine
 ENVOY_PATH = env.str("CONSOLE_ENVOY_PATH", default="")
 # Where the control plane appends signed checkpoints of the audit log. By environment alone: a page that could set it could empty it.
 AUDIT_SINK = Path(env.str("CONSOLE_AUDIT_SINK", default=str(DATA_DIR / "audit" / "checkpoints.jsonl"))).resolve()

@@ -81,18 +81,23 @@ def is_ours(address: Address, ports: set[int]) -> bool:
     For those ports a name is resolved, which may take PATIENCE: not for use inside a transaction. A name that nobody knows here and
     now is taken to be somebody else's; what it comes to mean later, the gateway's own mark of loops has to notice.
     """
-    return address.port in ports and (_names_this_machine(address.host) or any(map(_is_here, _addresses(address.host))))
+    return address.port in ports and (_names_this_machine(address.host) or any(map(is_here, _addresses(address.host))))
 
 
 def ends_of(address: Address, ports: set[int]) -> list[IP]:
     """Where it leads at this moment, for whoever calls it themselves: to one of these and to nowhere else. Empty for a name that nobody
     knows. Raises Invalid where is_ours() would say so of any of them, or one is of the link."""
     found = _addresses(address.host)
-    if address.port in ports and (_names_this_machine(address.host) or any(map(_is_here, found))):
+    if address.port in ports and (_names_this_machine(address.host) or any(map(is_here, found))):
         raise _refused(_("This is the console's, the control plane's or a gateway's own address."))
     if any(map(_is_of_the_link, found)):
         raise _refused(_OF_THE_LINK)
     return found
+
+
+def is_here(ip: IP) -> bool:
+    """Whether it is this machine: its loopback, or one of its own addresses."""
+    return any(meant.is_loopback or meant.is_unspecified or _is_own(meant) for meant in (ip, *_embedded(ip)))
 
 
 def is_ip(host: str) -> bool:
@@ -141,10 +146,6 @@ def _resolved(host: str) -> Iterator[IP]:
     except (OSError, UnicodeError):
         return
     yield from (ipaddress.ip_address(answer[4][0]) for answer in answers)
-
-
-def _is_here(ip: IP) -> bool:
-    return any(meant.is_loopback or meant.is_unspecified or _is_own(meant) for meant in (ip, *_embedded(ip)))
 
 
 def _is_of_the_link(ip: IP) -> bool:

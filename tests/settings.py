@@ -8,6 +8,7 @@ import tempfile
 # Playwright's synchronous API keeps an event loop in this thread; Django would refuse database work beside it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 os.environ["CONSOLE_DATA_DIR"] = tempfile.mkdtemp(prefix="latchkey-test-")
+os.environ["CONSOLE_PROBE_LOOPBACK"] = "true"  # where the back ends of tests are
 os.environ["CONSOLE_SECRET_KEY"] = "for tests only, " * 4
 # A production's own database is none to test on: one that is has its own name.
 os.environ.pop("DATABASE_URL", None)

@@ -18,6 +18,10 @@ _NOT_SENT: dict[str, tuple[Promise, Promise]] = {
     "unreadable": (_("The stored value cannot be opened"), _("Nothing was sent. Rotate the key, or restore the keyring from your backup.")),
     "charset": (_("The value cannot travel in a header"), _("Nothing was sent. Rotate the key to a value of printable ASCII characters.")),
     "ours": (_("The address leads to Latchkey itself"), _("Nothing was sent. Enter the address of the back end.")),
+    "here": (
+        _("The address leads to the control plane's own machine"),
+        _("Nothing was sent: what listens there is nobody's to look at. Where back ends do run there, set CONSOLE_PROBE_LOOPBACK."),
+    ),
 }
 _NO_ANSWER: dict[str, tuple[Promise, Promise]] = {
     "unknown_name": (

@@ -28,7 +28,8 @@ ACTIONS = ("service.test", "mcp.test")
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What came of it. `result`: "answered", a code of CallFailed, or why nothing was sent ("disabled", "policy", "unreadable", "charset",
-    "ours"). `message` is what the back end said, with the key taken out of it; `withheld` where that could not be done for sure."""
+    "ours", "here"). `message` is what the back end said to a key, with the key taken out of it; `withheld` where that could not be done
+    for sure."""
 
     result: str
     asked: str = ""  # "GET /v1/models"

@@ -1,7 +1,7 @@
 """Makes the calls by which people test a connection. Everything that matters is looked up here: the address, the key, who may.
 
 It sends a key where the gateway would send it, and shows what came back without it: it is no way to have a key sent elsewhere, nor to
-look around in a network.
+look around in a network, or on the machine that it runs on (unless CONSOLE_PROBE_LOOPBACK says that back ends are there).
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from gateway.address import Address, ends_of, parse_address
+from gateway.address import Address, ends_of, is_here, parse_address
 from gateway.compile.values import header_safe
 from gateway.embedded import find_ca_bundle
 from gateway.models import Node, Service
@@ -61,11 +61,15 @@ class Trials:
             ends = ends_of(address, {settings.WEB_PORT, settings.XDS_PORT, *Node.listen_ports()})
         except Invalid:
             return Trial("ours", str(asked))
+        if not settings.PROBE_LOOPBACK and any(map(is_here, ends)):
+            return Trial("here", str(asked))
         try:
             reply = self._call(address, ends, asked, key, find_ca_bundle())
         except CallFailed as failed:
             return Trial(failed.code, str(asked), message=redacted(failed.detail.encode(), "", value) or "")
-        said = redacted(reply.body, reply.kind, value) if reply.plain and _is_text(reply.kind) else ""
+        # Who shows no key is told whether somebody answers, and no more: else this would read whatever lies within reach.
+        shown = use is not None and reply.plain and _is_text(reply.kind)
+        said = redacted(reply.body, reply.kind, value) if shown else ""
         return Trial("answered", str(asked), asked.sure, reply.status, reply.milliseconds, said or "", said is None)
 
 

@@ -23,10 +23,8 @@ def note_opening(action: str, *, by: Actor) -> None:
 
     A log that takes no entry is still shown: whoever looks into what happened to it needs it most then.
     """
-    lately = AuditEntry.objects.filter(
-        action=action, actor_id=by.user_id, actor=by.name, session=by.session, at__gte=timezone.now() - ONCE_IN
-    )
-    if lately.exists():
+    same = AuditEntry.objects.filter(action=action, actor_id=by.user_id, actor=by.name, session=by.session)
+    if same.filter(at__gte=timezone.now() - ONCE_IN).exists():
         return
     try:
         with deed(by, action, _where(action, by)):

@@ -118,6 +118,7 @@ class Command(BaseCommand):
             "CONSOLE_WEB_PORT": str(options["web_port"]),
             "CONSOLE_XDS_PORT": str(options["xds_port"]),
             "CONSOLE_GATEWAY_PORT": str(options["gateway_port"]),
+            "CONSOLE_PROBE_LOOPBACK": os.environ.get("CONSOLE_PROBE_LOOPBACK") or "true",  # the demo's back ends are here
             "CONSOLE_ALLOWED_HOSTS": os.environ.get("CONSOLE_ALLOWED_HOSTS") or ",".join(_own_names(options["host"])),
             "DJANGO_SETTINGS_MODULE": "console.settings",
         }

@@ -191,6 +191,23 @@ def test_latchkeys_own_ports_are_not_called(region: Region, key: Key, broker: Br
     assert seen == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.9.9.9", "[::]"])
+def test_in_production_nobody_looks_for_what_listens_beside_the_control_plane(region: Region, key: Key, host: str, settings: Any) -> None:
+    settings.PROBE_LOOPBACK = False
+    with back_end(lambda _head: http("200 OK", '{"inner": "thing"}')) as (port, seen):
+        service = cast.service(cast.instance(region), keys=[key], address=f"http://{host}:{port}/v1")
+        trial = Trials(cast.CONTROL_PLANE)._tried(service, "api_keys[0]")
+    assert (trial.result, trial.status, trial.message, seen) == ("here", 0, "", [])
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_who_shows_no_key_sees_no_answer(region: Region) -> None:
+    with back_end(lambda _head: http("200 OK", '{"inner": "thing"}')) as (port, seen):
+        trial = tried(cast.mcp(cast.instance(region), address=f"http://127.0.0.1:{port}"), path="")
+    assert (trial.result, trial.status, trial.message, trial.withheld, len(seen)) == ("answered", 200, "", False, 1)
+    assert "inner" not in repr(trial)
+
+
 def test_an_address_that_changed_after_the_entry_is_not_called(
     region: Region, key: Key, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
