@@ -11,8 +11,8 @@ from uuid import UUID
 
 from gateway.holders import KINDS
 from gateway.models import Rule
-from gateway.plugins.document import read
 from gateway.plugins.paths import written
+from gateway.plugins.reading import read
 from secrets_app.actor import Actor
 from secrets_app.db import reading
 from secrets_app.models import Key, Reference, Region, deed

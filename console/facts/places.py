@@ -11,8 +11,8 @@ from console.facts.landing import field_of
 from gateway.delivery import Delivery, Effect
 from gateway.holders import KINDS, Holder
 from gateway.models import Rule
-from gateway.plugins.document import read
 from gateway.plugins.paths import written
+from gateway.plugins.reading import read
 from gateway.uses import Census, Unserved, named, number, unserved
 from secrets_app.actor import Actor
 from secrets_app.models import Key, Region

@@ -10,8 +10,8 @@ from django.db.models import Count, Q
 from console.facts.plugins import place_of
 from gateway.delivery import Delivery, Effect
 from gateway.models import Instance, Problem, Rule, Service
-from gateway.plugins.document import read
 from gateway.plugins.paths import written
+from gateway.plugins.reading import read
 from gateway.plugins.review import Mention
 from secrets_app.models import Key, Reference
 

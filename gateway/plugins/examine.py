@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from gateway.plugins import document, schema
+from gateway.plugins import reading, schema
 from gateway.plugins.base import Official
 from gateway.plugins.document import FAULT_LIMIT, Document, Fault
 from gateway.plugins.paths import Path
@@ -17,7 +17,7 @@ from secrets_app.refs import Template
 
 def examine(plugin: Official, text: str, level: str) -> tuple[Document, list[Fault]]:
     """The text as read, and what is wrong with it: syntax first; then schema and references; then what the plugin knows of itself."""
-    read = document.read(text)
+    read = reading.read(text)
     if read.faults:
         return read, list(read.faults)
     # Each takes time to word: of a text in which thousands of fields are wrong the first ones are looked at.

@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
-from gateway.plugins.document import Document, Mark, normal, read
+from gateway.plugins.document import Document, Mark, normal
 from gateway.plugins.paths import Path
+from gateway.plugins.reading import read
 from secrets_app.refs import Ref, Template
 
 

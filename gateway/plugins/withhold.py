@@ -16,7 +16,7 @@ from functools import cache
 import yaml
 
 from gateway.jwks import SECRET_FIELDS
-from gateway.plugins import document
+from gateway.plugins import reading
 from gateway.plugins.base import Official
 from gateway.plugins.document import DEPTH_LIMIT, TEXT_LIMIT, Fault, normal
 from gateway.plugins.paths import Path, meets
@@ -109,7 +109,7 @@ def _at_their_places(plugin: Official, text: str) -> Iterator[_Span]:
 
 def _values(text: str, broken: list[int]) -> Iterator[tuple[Path, int, int]]:
     """Each value that refers to nothing, with its place. Lines that cannot be read are passed over, and noted by where they begin."""
-    text = document.UNREADABLE.sub(" ", text)
+    text = reading.UNREADABLE.sub(" ", text)
     for _attempt in range(max(1, min(_ATTEMPTS, _READ // (len(text) or 1)))):
         try:
             for path, event in _scalars(text):
@@ -167,7 +167,7 @@ class _Around:
 def _scalars(text: str) -> Iterator[tuple[Path, yaml.ScalarEvent]]:
     """Values with their paths. Depth is bounded as it is where texts are judged: beyond it libyaml takes the square of it."""
     around: list[_Around] = []
-    for event in yaml.parse(text, Loader=document.LOADER):
+    for event in yaml.parse(text, Loader=reading.LOADER):
         if isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
             if len(around) >= DEPTH_LIMIT:
                 return

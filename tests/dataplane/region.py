@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 from gateway.inventory import Consumer, Credential, Instance, Inventory, Jwt, Rule, Script, Service, Use, Version
 from gateway.methods import JWT
 from gateway.names import JWKS_PATH
-from gateway.plugins.document import read
 from gateway.plugins.paths import written
+from gateway.plugins.reading import read
 from gateway.sources import BEARER, Source
 
 NAMESPACE = UUID("00000000-0000-0000-0000-00000000aaaa")

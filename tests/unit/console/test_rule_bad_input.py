@@ -9,7 +9,7 @@ from secrets_app.models import AuditEntry, Key, Reference, Region
 from tests import cast
 from tests.effort import at_most, effort
 from tests.unit.console.asking import get, markup, post, text
-from tests.unit.gateway.plugins.test_document import BOMB, HOSTILE
+from tests.unit.gateway.plugins.test_reading import BOMB, HOSTILE
 
 GOOD = "credentials:\n- $ref{edge}\nkeys:\n- apikey\n"
 

@@ -22,8 +22,8 @@ from gateway.holders import describe
 from gateway.models import AgentService, AiService, Consumer, Credential, McpService, NewAgent, NewCredential, NewKeys, Rule, Service
 from gateway.names import JWKS_PATH, KEY_AUTH, secret_name
 from gateway.names import LISTENER as LISTENER_NAME
-from gateway.plugins.document import read
 from gateway.plugins.paths import written
+from gateway.plugins.reading import read
 from gateway.plugins.renaming import renamed
 from gateway.snapshot import Snapshot
 from gateway.type_urls import EXTENSION, LISTENER, SECRET

@@ -14,8 +14,8 @@ from gateway import bookkeeping, stocktaking, uses
 from gateway.compile import compile_region
 from gateway.compile.memo import Memo
 from gateway.models import Consumer, Plugin, Rule, Service
-from gateway.plugins.document import read
 from gateway.plugins.paths import written
+from gateway.plugins.reading import read
 from gateway.plugins.review import RuleRefused
 from gateway.uses import Census
 from secrets_app.errors import Conflict, Invalid, KeyInUse

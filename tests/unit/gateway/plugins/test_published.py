@@ -9,7 +9,7 @@ from gateway.compile.memo import Memo
 from gateway.models import Instance, Rule
 from gateway.names import ROUTES
 from gateway.plugins import CATALOGUE
-from gateway.plugins.document import read
+from gateway.plugins.reading import read
 from gateway.type_urls import ROUTE
 from secrets_app.models import Key, KeyVersion, Reference, Region
 from secrets_app.plaintext import Plaintext

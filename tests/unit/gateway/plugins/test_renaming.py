@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.plugins.document import read
+from gateway.plugins.reading import read
 from gateway.plugins.renaming import renamed, without
 
 

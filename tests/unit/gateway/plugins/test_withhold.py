@@ -5,7 +5,7 @@ import pytest
 from gateway.plugins import CATALOGUE
 from gateway.plugins.withhold import withhold
 from tests.effort import at_most, effort
-from tests.unit.gateway.plugins.test_document import HOSTILE
+from tests.unit.gateway.plugins.test_reading import HOSTILE
 
 KEY_AUTH, CORS, JWT_AUTH = CATALOGUE["key-auth"], CATALOGUE["cors"], CATALOGUE["jwt-auth"]
 SHAPED = "sk-Qz8fJ2mWcXvB7nLpT4yR9kHs"

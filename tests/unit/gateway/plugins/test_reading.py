@@ -5,8 +5,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.plugins import document
-from gateway.plugins.document import DEPTH_LIMIT, FAULT_LIMIT, LINE_LIMIT, NODE_LIMIT, REF_LIMIT, TEXT_LIMIT, Fault, read
+from gateway.plugins import reading
+from gateway.plugins.document import DEPTH_LIMIT, FAULT_LIMIT, LINE_LIMIT, NODE_LIMIT, REF_LIMIT, TEXT_LIMIT, Fault
+from gateway.plugins.reading import read
 from secrets_app.refs import Ref, Template
 from tests.effort import at_most
 
@@ -30,7 +31,7 @@ d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
 def _each_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML comes with libyaml, or without: the answers are the same."""
-    monkeypatch.setattr(document, "LOADER", getattr(yaml, request.param))
+    monkeypatch.setattr(reading, "LOADER", getattr(yaml, request.param))
 
 
 def first(text: str) -> Fault:
@@ -298,7 +299,7 @@ def test_what_yaml_writes_is_read_as_it_was(tree: dict[str, Any], flow: bool) ->
 @given(st.text(st.sampled_from("ab :-[]{}'\"|>&*!%#?,\n\t\\$ref{x}<~1.")))
 def test_any_text_is_read_or_refused(text: str) -> None:
     found = read(text)
-    lines = document.normal(text).split("\n")
+    lines = reading.normal(text).split("\n")
     for fault in found.faults:
         assert 1 <= fault.line <= len(lines) + 1
         assert fault.column >= 1
