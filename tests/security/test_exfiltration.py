@@ -17,7 +17,7 @@ from tests import cast
 from tests.security.exfiltration import Operator, leaks, withheld
 
 SEQUENCES, DEEDS, A_WORLD = int(os.environ.get("SOAK", "24")), 10, 12
-CHUNKS = max(1, SEQUENCES // A_WORLD)
+CHUNKS = -(-SEQUENCES // A_WORLD)
 Patch = pytest.MonkeyPatch
 
 
