@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from console import factors, sessions
 from secrets_app.models import User
@@ -44,6 +45,15 @@ def factor_row(factor: Authenticator) -> FactorRow:
     app = factor.type == factors.TOTP
     kind, icon = (_("Codes that change every 30 seconds"), "smartphone") if app else (_("Security key or passkey"), "fingerprint-pattern")
     return FactorRow(factor.pk, factors.name_of(factor), kind, icon, factor.created_at, factor.last_used_at)
+
+
+def factors_told(user: User) -> str:
+    """ "Authenticator app, 2 security keys", for whoever looks after people. One query."""
+    types = list(factors.of(user).values_list("type", flat=True))
+    keys = types.count(factors.KEY)
+    told = [_("Authenticator app")] if factors.TOTP in types else []
+    told += [ngettext("%(n)d security key", "%(n)d security keys", keys) % {"n": keys}] if keys else []
+    return ", ".join(told) or _("None")
 
 
 def session_rows(request: HttpRequest, user: User) -> list[SessionRow]:

@@ -15,7 +15,7 @@ from gateway.models import Authorization, Consumer, Credential, Instance, Jwt, N
 from gateway.models.service import AGENT, AI
 from gateway.sources import Source
 from secrets_app.actor import Actor
-from secrets_app.models import Key, KeyVersion, Reference
+from secrets_app.models import Key, KeyVersion, Reference, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Row:
 
     consumer: Consumer
     held: list[Held]
-    services: int
+    services: int  # that the actor may see
     effect: Effect
 
     @property
@@ -58,12 +58,12 @@ class Row:
         return str(KEY_TYPES[self.consumer.jwt.key_type])
 
 
-def rows(consumers: Sequence[Consumer], delivery: Delivery) -> list[Row]:
+def rows(consumers: Sequence[Consumer], region: Region, actor: Actor, delivery: Delivery) -> list[Row]:
     """Three queries, however many there are."""
-    counts = (
-        Authorization.objects.filter(consumer__in=[one.pk for one in consumers]).order_by().values_list("consumer").annotate(Count("pk"))
+    granted = Authorization.objects.filter(
+        consumer__in=[one.pk for one in consumers], service__instance__in=Instance.visible_to(actor, region)
     )
-    services: dict[int, int] = dict(counts)
+    services: dict[int, int] = dict(granted.order_by().values_list("consumer").annotate(Count("pk")))
     found = held(consumers)
     return [
         Row(one, found[one.pk], services.get(one.pk, 0), _effect(one, (each.key for each in found[one.pk]), delivery)) for one in consumers
@@ -94,7 +94,7 @@ class Facts:
     tokens: "Tokens | None"  # of a consumer that presents tokens, in place of credentials
     effect: Effect
     down: bool  # the control plane: nothing is on its way
-    service_count: int
+    service_count: int  # of those that the actor may see
     elsewhere: tuple[tuple[Source, list[str]], ...]
     call: Call | None
 
@@ -102,12 +102,13 @@ class Facts:
     def of(cls, consumer: Consumer, actor: Actor, host: str, kind: str = AI) -> Self:
         """`kind` of service that the page shows how to call, where the consumer may call one. Twelve queries at most."""
         delivery, found = Delivery.of(consumer.region), held([consumer])[consumer.pk]
+        seen = Instance.visible_to(actor, consumer.region)
         return cls(
             credentials=tuple(_presented(consumer, found, delivery)),
             tokens=_tokens(consumer) if consumer.takes_tokens else None,
             effect=_effect(consumer, (one.key for one in found), delivery),
             down=not delivery.control_plane_up,
-            service_count=consumer.authorizations.count(),
+            service_count=consumer.authorizations.filter(service__instance__in=seen).count(),
             elsewhere=tuple(consumer.other_sources()),
             call=_call(consumer, actor, kind, delivery, host),
         )

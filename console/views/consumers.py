@@ -37,7 +37,12 @@ def list_(request: ConsoleRequest) -> HttpResponse:
     every = Consumer.visible_to(request.actor, request.region)
     cut = listing.cut(every.select_related("jwt").matching(listing.q).filter(**SHOWN.get(listing.show, {})))
     delivery = Delivery.of(request.region)
-    context = {"listing": listing, "cut": cut, "rows": rows(cut.rows, delivery), "down": not delivery.control_plane_up}
+    context = {
+        "listing": listing,
+        "cut": cut,
+        "rows": rows(cut.rows, request.region, request.actor, delivery),
+        "down": not delivery.control_plane_up,
+    }
     return page(request, "consumers/list.html", context)
 
 

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as now
 
 from console.commands import change_password, create_user
+from console.facts.account import factors_told
 from console.facts.people import held_by, rows
 from console.forms.confirm import Confirm, DisablePerson, TypedName
 from console.fresh import fresh
@@ -41,6 +42,7 @@ def detail(request: ConsoleRequest, username: str) -> HttpResponse:
         "user": user,
         "held": held_by(user, request.actor),
         "teams": Team.visible_to(request.actor).filter(memberships__user=user).order_by("name_folded"),
+        "second_factor": factors_told(user),
         "own": user.pk == request.actor.user_id,
         "crumbs": [(now("Team"), reverse("user-list")), (user.username, "")],
     }

@@ -1,7 +1,9 @@
 """The list of consumers and the page of one."""
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -35,6 +37,20 @@ def test_the_list_says_what_each_presents_and_where(region: Region) -> None:
         "off API Key Authorization: Bearer Custom Disabled None yet",
     ):
         assert words in said
+
+
+def test_services_of_instances_that_one_may_not_see_are_not_counted(region: Region) -> None:
+    """Whoever holds a role for one instance learns nothing of the others, not even how much there is."""
+    here, there = cast.instance(region, "Here"), cast.instance(region, "There")
+    cast.consumer(region, "acme")
+    for gateway in (here, there, there):
+        cast.service(gateway).authorize(["acme"], by=cast.SETUP)
+    nora, client = cast.somebody("nora", "viewer", at=here.scope), Client()
+    client.force_login(nora, settings.AUTHENTICATION_BACKENDS[0])
+    assert "Authorized on 1 service " in text(client.get(f"{LIST}acme/"))  # type: ignore[arg-type]
+    assert "Enabled 1 service " in text(client.get(LIST))  # type: ignore[arg-type]
+    assert "Authorized on 3 services" in text(get(f"{LIST}acme/", "vera"))
+    assert "Enabled 3 services" in text(get(LIST, "vera"))
 
 
 def test_an_empty_list_offers_the_first_step_to_those_who_may(region: Region) -> None:

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from console import factors
 from secrets_app.access import OPERATOR, OWNER, VIEWER
 from secrets_app.models import AuditEntry, Membership, Region, RoleGrant, Team, User
 from tests import cast
@@ -175,6 +176,18 @@ def test_a_person_is_disabled_enabled_and_deleted(region: Region) -> None:
     assert AuditEntry.objects.filter(target="kim", action="user.delete").exists()
     assert "Nobody is disabled" in text(get("/team/?show=disabled"))
     assert "Nobody matches" in text(get("/team/?q=nobody"))
+
+
+def test_an_owner_sees_which_second_factors_somebody_has(region: Region) -> None:
+    kim = cast.person("kim")
+    assert "Second factor None" in text(get("/team/people/kim/"))
+    cast.app_of("kim")
+    assert "Second factor Authenticator app Last" in text(get("/team/people/kim/"))
+    for name in ("blue", "green"):
+        factors.Authenticator.objects.create(user=kim, type=factors.KEY, data={"name": name})
+    page = text(get("/team/people/kim/"))
+    assert "Second factor Authenticator app, 2 security keys" in page
+    assert "blue" not in page
 
 
 def test_the_last_owner_is_told_so(region: Region) -> None:
