@@ -31,6 +31,7 @@ _MESSAGES = {
     405: ("method_not_allowed", "This address does not take that method."),
     413: ("too_large", "The body is too large."),
     429: ("too_many", "Too many requests with a token that opens nothing. Wait a minute, then try again."),
+    503: ("database_busy", "The database did not answer in time. Look whether the change was made, then try again."),
     500: ("failed", "Something went wrong in the console. Look whether the change was made before you try again."),
 }
 

@@ -1,5 +1,6 @@
 """Errors in words: what happened and what to do. Each works whole, as a part for htmx, and before anybody is known to have come."""
 
+import sys
 from collections.abc import Collection
 
 from django.http import HttpRequest, HttpResponse
@@ -7,6 +8,7 @@ from django.template import loader
 from django.utils.translation import gettext_lazy as _
 
 from console.pages import page
+from secrets_app import db
 from secrets_app.access import ACTIONS
 from secrets_app.errors import NotFound, VaultError
 
@@ -60,6 +62,10 @@ def refused(request: HttpRequest, error: VaultError) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Static: whatever broke may break the surroundings too."""
+    broken = sys.exception()
+    if (held_up := db.held_up(broken)) or db.cut_off(broken):
+        text = loader.render_to_string("errors/503.html", {"held_up": held_up})
+        return HttpResponse(text, status=503, headers={"Retry-After": "5"})
     return HttpResponse(loader.render_to_string("errors/500.html"), status=500)
 
 

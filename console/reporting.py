@@ -1,3 +1,7 @@
+"""What a log may tell of a request."""
+
+import logging
+import re
 from collections.abc import ItemsView
 from typing import Any
 
@@ -13,3 +17,16 @@ class Reticent(SafeExceptionReporterFilter):
 
     def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: Any) -> ItemsView[str, Any]:
         return {}.items()
+
+
+class Links(logging.Filter):
+    """Django names the address of what it refuses, and that of an invitation opens the console until somebody used it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        if (told := _INVITED.sub(r"\1...", said)) != said:
+            record.msg, record.args = told, ()
+        return True
+
+
+_INVITED = re.compile(r"(/invited/)[^/\s]+")

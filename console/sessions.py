@@ -12,7 +12,9 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db import OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -30,6 +32,15 @@ class SessionStore(DatabaseStore):
     """Django's own, under the digest of the key, with what the list of sessions shows."""
 
     row: Any = None  # as it was loaded
+
+    def save(self, must_create: bool = False) -> None:
+        """Django takes a database that did not answer for a session that is gone."""
+        try:
+            super().save(must_create)
+        except UpdateError as failed:
+            if isinstance(failed.__context__, OperationalError):
+                raise failed.__context__ from failed.__context__.__cause__
+            raise
 
     @classmethod
     def get_model_class(cls) -> Any:

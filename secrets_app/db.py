@@ -1,11 +1,12 @@
 """Transactions other than deeds: long reads that must not take SQLite's one write lock, and row locks where the engine has them."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from django.apps import apps
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Model, QuerySet
 
 T = TypeVar("T", bound=Model)
@@ -13,6 +14,8 @@ T = TypeVar("T", bound=Model)
 CHANNEL = "latchkey_audit_log"  # on which PostgreSQL tells that the log has grown
 HEAD = "SELECT seq FROM secrets_app_audithead WHERE id = 1"  # where it stands, for those whom an ORM query would cost too much
 _TRIGGERS = 9  # at least, whichever the engine
+_HELD = "55P03"  # lock_not_available
+_AWAY = ("08", "57P")  # connection exceptions; the server shuts down, or starts
 
 
 @contextmanager
@@ -50,6 +53,20 @@ def alone_with(mark: bytes) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(mark[:8], "big", signed=True)])
+
+
+def held_up(failure: BaseException | None) -> bool:
+    """Somebody else held a lock for longer than the engine waits (console/settings.py)."""
+    said = failure.__cause__ if isinstance(failure, OperationalError) else None
+    busy = getattr(said, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # an extended code says why
+    return busy in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or getattr(said, "sqlstate", None) == _HELD
+
+
+def cut_off(failure: BaseException | None) -> bool:
+    """PostgreSQL cannot be reached, or ended the connection."""
+    if connection.vendor != "postgresql" or not isinstance(failure, OperationalError | InterfaceError):
+        return False
+    return (getattr(failure.__cause__, "sqlstate", None) or "08").startswith(_AWAY)
 
 
 def refuses_changes_of_the_log() -> bool:

@@ -7,9 +7,11 @@ runs the command with TEST_DATABASE_URL naming the cluster, and answers with its
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ import psycopg
 
 from tests.processes import eventually, free_port
 
-SUPERUSER = "latchkey"
+SUPERUSER = "superuser"
 # Nothing here outlives its test, so nothing is worth waiting for a disk.
 HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0"}
 
@@ -42,10 +44,11 @@ class Cluster:
         if self._user:
             shutil.chown(folder, self._user)
         self._run("initdb", "--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+        self._made = time.time()
         self.start()
 
-    def url(self, database: str = "postgres") -> str:
-        return f"postgres://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+    def url(self, database: str = "postgres", role: str = SUPERUSER) -> str:
+        return f"postgres://{role}@127.0.0.1:{self.port}/{database}"
 
     @property
     def pid(self) -> int:
@@ -60,15 +63,23 @@ class Cluster:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", user=self._user)
         eventually(self._answers, within=30)
 
-    def stop(self) -> None:
-        """Its sessions are ended, and what was committed is on disk. (SIGINT: "fast shutdown".)"""
-        self._process.send_signal(2)
+    def stop(self, how: str = "fast") -> None:
+        """Fast: its sessions are ended, and what was committed is on disk. Immediate: as if the power had failed."""
+        self._process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
         self._process.wait(30)
 
-    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+    def execute(self, statement: str, database: str = "postgres", role: str = SUPERUSER) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url(database, role), autocommit=True) as connection:
             cursor = connection.execute(statement)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
+
+    def untouched(self) -> set[Path]:
+        """Files as initdb made them."""
+        return {file for file in self.data.rglob("*") if file.is_file() and file.stat().st_mtime < self._made}
+
+    def dump(self, database: str) -> bytes:
+        command = [str(self._programs / "pg_dump"), "--dbname", self.url(database).replace("postgres:", "postgresql:")]
+        return subprocess.run(command, check=True, capture_output=True).stdout
 
     def _run(self, program: str, *options: str) -> None:
         subprocess.run(

@@ -30,10 +30,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL of this worker's own, to be restarted at will."""
+def postgres_here() -> None:
+    """Whatever needs one is skipped without, unless REQUIRE_POSTGRES says that there has to be one."""
     if programs() is None and not os.environ.get("REQUIRE_POSTGRES"):
         pytest.skip("no PostgreSQL here: apt-get install postgresql")
+
+
+@pytest.fixture(scope="session")
+def cluster(postgres_here: None) -> Iterator[Cluster]:
+    """A PostgreSQL of this worker's own, to be restarted at will."""
     with private_cluster() as running:
         yield running
 

@@ -52,8 +52,9 @@ class Up:
             "--gateway-port", str(self.gateway), "--xds-port", str(self.xds), *options,
         ]
         # fmt: on
+        self.env = clean_environment() | (env or {})
         with self.log.open("wb") as out:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=clean_environment() | (env or {}), stdout=out, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=out, stderr=subprocess.STDOUT)
 
     @property
     def output(self) -> str:

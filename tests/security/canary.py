@@ -8,6 +8,8 @@
 
 A value's recognisable core is 24 letters and digits that no encoding of text leaves in pieces. It is looked for as it is, in part,
 reversed, in base64 at each alignment, in hex, percent-encoded, in JSON and HTML escapes, in UTF-16, and inside what gzip or zlib packed.
+Behind it stands a mark that those of one flock share: where no dress of the mark is seen, none of a whole value is, and a hundred values
+are looked for in a gigabyte like one.
 """
 
 import base64
@@ -19,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_CORE = 24
+_CORE, _MARK = 24, 12
 _PART = 12  # characters of a core that give it away
 _DEPTH = 3  # a packed file in a packed file in a packed file
 _PACKED = (b"\x1f\x8b\x08", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
@@ -36,22 +38,23 @@ class Finding:
 
 class Canaries:
     def __init__(self) -> None:
+        self._mark = _letters(_MARK)
         self._cores: dict[str, str] = {}
+        self._marked: set[str] = set()
 
     def plant(self, what: str, *, before: str = "sk-", after: str = "-'\"<&>%+/=\\end") -> str:
         """A new value, remembered under `what`. Printable ASCII unless `before` or `after` say otherwise."""
         assert what not in self._cores, f"{what} was planted already"
-        alphabet = string.ascii_letters + string.digits
-        core = "".join(secrets.choice(alphabet) for _ in range(_CORE))
-        self._cores[what] = core
-        return before + core + after
+        self._cores[what] = core = _letters(_CORE)
+        self._marked.add(what)
+        return before + core + self._mark + after
 
-    def watch(self, what: str, value: str) -> None:
-        """A value that the product made itself."""
+    def watch(self, what: str, value: str, *, whole: bool = False) -> None:
+        """A value that the product made itself: a stretch of letters and digits in it, or `whole`."""
         assert what not in self._cores, f"{what} is watched already"
-        runs = re.findall(rf"[A-Za-z0-9]{{{_CORE},}}", value)
+        runs = [value] if whole else [run[-_CORE:] for run in re.findall(rf"[A-Za-z0-9]{{{_CORE},}}", value)]
         assert runs, f"{what} has no stretch of {_CORE} letters and digits to look for"
-        self._cores[what] = runs[-1][-_CORE:]
+        self._cores[what] = runs[-1]
 
     def found_in(self, sinks: "Mapping[str, bytes | str] | Iterable[tuple[str, bytes]]") -> list[Finding]:
         """Every canary in every sink, once per dress. An empty list is the answer a test wants."""
@@ -64,19 +67,34 @@ class Canaries:
         ]
 
     def _in(self, raw: bytes, layer: str) -> Iterator[tuple[str, str]]:
+        whole = any(needle in raw for needle in _whole(self._mark).values())
         for what, core in self._cores.items():
-            for dress, needle in dresses(core).items():
+            needles = dresses(core) if whole or what not in self._marked else _halves(core)
+            for dress, needle in needles.items():
                 if needle in raw:
                     yield what, layer + dress
 
 
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(count))
+
+
 def dresses(core: str) -> dict[str, bytes]:
     """How a value may be written. Each needle is part of the dressed core whatever stands before and behind it."""
+    return _whole(core) | _halves(core)
+
+
+def _halves(core: str) -> dict[str, bytes]:
+    raw = core.encode()
+    if len(raw) < _CORE:
+        return {}  # a part of so little is found anywhere
+    return {"its first half": raw[:_PART], "its last half": raw[-_PART:]}
+
+
+def _whole(core: str) -> dict[str, bytes]:
     raw = core.encode()
     return {
         "as it is": raw,
-        "its first half": raw[:_PART],
-        "its last half": raw[-_PART:],
         "reversed": raw[::-1],
         **{f"base64, {shift} off": _base64(raw, shift) for shift in range(3)},
         "hex": raw.hex().encode(),

@@ -1,5 +1,6 @@
 """Invitations: a link that works once, for whom it was made, while whoever made it may."""
 
+import logging
 import re
 from datetime import timedelta
 
@@ -90,6 +91,17 @@ def test_a_bad_password_is_said_and_not_repeated(region: Region) -> None:
         assert answer.status_code == 422
         assert f'value="{password}"' not in answer.content.decode()
     assert Client().get(link).status_code == 200
+
+
+def test_no_log_names_a_link(region: Region, caplog: pytest.LogCaptureFixture) -> None:
+    link = invite()
+    for path in (link, f"{link}.", f"{link[:-1]}),/"):
+        assert Client().post(path, {"password": "short", "again": "short"}).status_code in (404, 422)
+    # Django tells the address of whatever it refuses.
+    (ours,) = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    told = [ours.format(record) for record in caplog.records if ours.filter(record)]
+    assert link.split("/")[2] not in "".join(told)
+    assert sum("/invited/..." in line for line in told) == 3
 
 
 def test_a_name_taken_meanwhile_is_said(region: Region) -> None:
