@@ -128,7 +128,7 @@ class Door:
         request.actor = None  # type: ignore[attr-defined]
         request.region = None  # type: ignore[attr-defined]
         request.scope = EVERYWHERE  # type: ignore[attr-defined]
-        response = refusals.bad_request(request) if _holds_nul(request) else self.get_response(request)
+        response = refusals.bad_request(request) if _unreadable(request) else self.get_response(request)
         response.headers["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         response.headers.setdefault("Cache-Control", "no-store")
         return response
@@ -221,8 +221,10 @@ def _session_of(request: HttpRequest) -> str:
     return hashlib.sha256(framed(b"session", key.encode())).hexdigest()[:16] if key else ""
 
 
-def _holds_nul(request: HttpRequest) -> bool:
-    """No name, word or address of ours holds one, and PostgreSQL refuses to compare with it."""
+def _unreadable(request: HttpRequest) -> bool:
+    """In another charset than UTF-8; or with a NUL, which no name, word or address of ours holds and PostgreSQL will not compare."""
+    if (request.content_params or {}).get("charset", "").lower() not in ("", "utf-8", "utf8"):
+        return True
     return "\x00" in request.path_info or b"\x00" in unquote_to_bytes(request.META.get("QUERY_STRING", "").replace("+", " "))
 
 

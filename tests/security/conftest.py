@@ -1,4 +1,6 @@
 import copy
+import heapq
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -22,3 +24,15 @@ def made_once(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
 @pytest.fixture
 def world(made_once: World, db: None) -> World:
     return copy.deepcopy(made_once)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Of a soak of hostile requests how many there were, and which took longest."""
+    said = [
+        pair for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed") for pair in report.user_properties
+    ]
+    asked = sum(number for what, number in said if what == "asked")
+    if asked and "SOAK" in os.environ:
+        terminalreporter.write_sep("-", f"{asked} hostile requests; those that kept the process busy for longest")
+        for took, ask in heapq.nlargest(10, (tuple(one) for what, ten in said if what == "slowest" for one in ten)):
+            terminalreporter.write_line(f"{took * 1000:6.0f} ms  {ask}")
