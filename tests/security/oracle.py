@@ -10,18 +10,20 @@ EVERYWHERE: Scope = (None, None)
 CAST = {"owner": "alice", "key_manager": "kim", "operator": "olive", "viewer": "vera", "auditor": "audrey"}
 DEPTH = {"deployment": 0, "region": 1, "instance": 2, "shared": 2}
 
-OPEN, SIGN_IN, REFUSED, ABSENT, NO_METHOD = "open", "sign-in", "refused", "absent", "no such method"
+OPEN, SIGN_IN, SET_UP, REFUSED, ABSENT, NO_METHOD = "open", "sign-in", "set-up", "refused", "absent", "no such method"
 NO_TOKEN = "no token"
 NOT_DONE = "not done"  # the page is open, and its deed is refused in the form or at its place
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Somebody, with what they hold where, directly or through a team; without `inside` nobody is signed in, or somebody disabled."""
+    """Somebody, with what they hold where, directly or through a team; without `inside` nobody is signed in, or somebody disabled. `owes`:
+    a second factor, which their roles ask for."""
 
     name: str
     held: frozenset[tuple[str, Scope]] = frozenset()
     inside: bool = True
+    owes: bool = False
 
 
 def expected(row: Row, level: str, who: Who, at: Scope, method: str, home: Scope) -> str:
@@ -34,6 +36,8 @@ def expected(row: Row, level: str, who: Who, at: Scope, method: str, home: Scope
         return NO_TOKEN
     if not who.inside:
         return SIGN_IN
+    if who.owes and not row.sets_up:
+        return SET_UP
     if row.who in (SIGNED_IN, NOBODY):  # what is one's own: of somebody else it is absent
         return OPEN if row.who == SIGNED_IN else ABSENT
     able = [place for role, place in who.held if row.may(CAST[role]) and DEPTH[level] >= depth(place)]
@@ -53,7 +57,8 @@ def expected(row: Row, level: str, who: Who, at: Scope, method: str, home: Scope
     ):
         return ABSENT
     done_at = {"": at, "everywhere": EVERYWHERE, "region": (home[0], None), "instance": home, "held": able[0]}[row.deed]
-    if method == "POST" and not any(covers(place, done_at) for place in able):
+    doing = [place for role, place in who.held if row.may_do(CAST[role])]
+    if method == "POST" and not any(covers(place, done_at) for place in able if place in doing):
         return NOT_DONE
     return OPEN
 

@@ -30,6 +30,8 @@ Body = Callable[[World], dict[str, str]]
 class Row:
     """`who` may come, by name. `place` fills the address. `body` is a post that does the deed `action`; without one, nothing is posted.
 
+    `does` names those who may do it where not everybody may who comes. `sets_up`: also whoever owes a second factor comes here.
+
     `level` is how narrowly a role that opens the address can be held: "instance", "region" or "deployment", where it is not what the
     address itself tells; "shared" is what whoever holds a role in a region, or in an instance of it, sees of the region. `of` says where
     the thing lies that an address without a region names, and `deed` where the body's deed is done, if not where the address lies: who
@@ -44,7 +46,9 @@ class Row:
     level: str = ""
     of: str = ""
     deed: str = ""
-    also: str = ""  # what the control plane writes down when it has answered
+    also: str = ""  # what is written down besides, such as by the control plane when it has answered
+    does: str = ""
+    sets_up: bool = False
 
     def url(self, address: str, world: World, /, **instead: str) -> str:
         return reverse(address, kwargs=self.place(world) | instead)
@@ -56,6 +60,9 @@ class Row:
 
     def may(self, name: str) -> bool:
         return self.who == ANYBODY or name in self.who.split()
+
+    def may_do(self, name: str) -> bool:
+        return name in self.does.split() if self.does else self.may(name)
 
 
 def _once() -> dict[str, str]:
@@ -115,15 +122,15 @@ ROWS: dict[str, Row] = {
     "sso": Row(ANYBODY),
     "sso-callback": Row(ANYBODY),
     "account": Row(SIGNED_IN),
-    "confirm": Row(SIGNED_IN),
-    "account-set-up": Row(SIGNED_IN),
+    "confirm": Row(SIGNED_IN, sets_up=True),
+    "account-set-up": Row(SIGNED_IN, sets_up=True),
     "account-password": Row(
         SIGNED_IN,
         body=_says(old=cast.PASSWORD, password="three unrelated words", again="three unrelated words"),
         action="user.change_password",
     ),
-    "account-add-app": Row(SIGNED_IN),
-    "account-add-key": Row(SIGNED_IN),
+    "account-add-app": Row(SIGNED_IN, sets_up=True),
+    "account-add-key": Row(SIGNED_IN, sets_up=True),
     "account-rename-factor": Row(NOBODY, lambda world: {"pk": "1"}),
     "account-remove-factor": Row(NOBODY, lambda world: {"pk": "1"}),
     "account-recovery-codes": Row(SIGNED_IN),
@@ -163,10 +170,23 @@ ROWS: dict[str, Row] = {
     "invitation-list": Row(OWNERS),
     "invitation-create": Row(OWNERS, body=_says(username="posted", role="viewer", where="everywhere"), action="invitation.create"),
     "invitation-revoke": Row(OWNERS, lambda world: {"invitation": world.invited}, _says(), "invitation.revoke"),
-    "invitation-accept": Row(ANYBODY, lambda world: {"token": world.token}),
+    "invitation-accept": Row(
+        ANYBODY,
+        lambda world: {"token": world.token},
+        _says(password="three unrelated words", again="three unrelated words"),
+        "invitation.accept",
+        also="user.sign_in",
+    ),
     "token-list": Row(OWNERS),
     "token-own": Row(ALL, level="region"),
-    "token-create": Row(ALL, level="region"),
+    "token-create": Row(
+        ALL,
+        body=lambda world: {"name": "posted", "region": world.region.name, "permissions": "key.view", "days": "30"} | _once(),
+        action="token.create",
+        level="region",
+        deed="region",
+        does=NOUNS,  # whoever reads the log alone gives a token that right alone
+    ),
     "token-revoke": Row(OWNERS, lambda world: {"token": world.token_pk}, of="own"),
     "api-audit": Row(TOKENS),
     "api-keys": Row(TOKENS, _region),
@@ -369,3 +389,4 @@ ROWS: dict[str, Row] = {
     "rule-restore": Row(WIRING, _rule(number="1"), lambda world: {"lock_version": world.rule()} | _once(), "rule.restore"),
 }
 WRITING = {name: row for name, row in ROWS.items() if row.body}
+ENTERING = {"sign-in", "invitation-accept"}  # done by whoever is not in yet

@@ -14,7 +14,7 @@ from tests.security.world import World, fingerprint
 from tests.unit.test_house import addresses
 
 SET_UP = "/account/second-factor/"
-OPEN = {"account-set-up", "account-add-app", "account-add-key", "confirm"}
+OPEN = {name for name, row in ROWS.items() if row.sets_up}
 ALL_ROLES = ["auditor", "key_manager", "operator", "owner", "viewer"]
 
 

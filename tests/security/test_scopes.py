@@ -1,4 +1,5 @@
-"""Every address, asked by every role held everywhere, in a region or for an instance, directly and through teams, in each of four places.
+"""Every address, asked by every role held everywhere, in a region or for an instance, directly and through teams, in each of four places,
+by somebody who owes a second factor, and by nobody.
 
 What is answered has to be what oracle.py says. SOAK=1 asks them all (more than 20,000 requests); otherwise each address is asked by each
 role, from a place and about a place that SCOPES_SEED draws.
@@ -16,7 +17,7 @@ from django.db import transaction
 from django.test import Client
 
 from gateway.models import Instance
-from secrets_app.models import AuditEntry, Region, RoleGrant, User
+from secrets_app.models import AuditEntry, Deployment, Region, RoleGrant, User
 from tests import cast
 from tests.security import oracle
 from tests.security.oracle import CAST, EVERYWHERE, NO_METHOD, NOT_DONE, OPEN, Scope, Who, expected
@@ -41,7 +42,7 @@ class Town:
 
     def __init__(self) -> None:
         self.cells = World.make().cells()
-        self.everybody = [*self._direct(), *self._through_teams(), Who("mallory"), Who("", inside=False), self._disabled()]
+        self.everybody = [*self._direct(), *self._through_teams(), Who("mallory"), Who("", inside=False), self._disabled(), self._owing()]
         self._cookies = {who.name: self._sign_in(who.name) for who in self.everybody if who.name and who.inside}
         self._cookies["gone"] = self._gone
 
@@ -52,7 +53,7 @@ class Town:
         return client
 
     def of_role(self, role: str) -> list[Who]:
-        return [who for who in self.everybody if any(one == role for one, _place in who.held)]
+        return [who for who in self.everybody if any(one == role for one, _place in who.held) and not who.owes]
 
     def _places(self) -> dict[str, Scope]:
         regions = {cell.region.name: cell.region for cell in self.cells}
@@ -84,6 +85,11 @@ class Town:
         User.objects.get(username="gone").disable(by=cast.SETUP)
         return Who("gone", frozenset({("owner", EVERYWHERE)}), inside=False)
 
+    def _owing(self) -> Who:
+        """Whose role asks for a second factor while this person is who asks."""
+        cast.somebody("owing", "owner")
+        return Who("owing", frozenset({("owner", EVERYWHERE)}), owes=True)
+
     def _sign_in(self, name: str) -> str:
         client = Client()
         client.force_login(User.objects.get(username=name), settings.AUTHENTICATION_BACKENDS[0])
@@ -114,7 +120,9 @@ def _asked(town: Town, name: str, row: Row) -> list[tuple[Who, World]]:
         return [(who, cell) for who in town.everybody for cell in cells]
     dice = random.Random(f"{SEED} {name}")
     one_each = [dice.choice(town.of_role(role)) for role in CAST]
-    return [(who, dice.choice(cells)) for who in [*one_each, *(who for who in town.everybody if not who.held or not who.inside)]]
+    return [
+        (who, dice.choice(cells)) for who in [*one_each, *(who for who in town.everybody if not who.held or not who.inside or who.owes)]
+    ]
 
 
 def _ask(name: str, row: Row, client: Client, who: Who, cell: World, method: str) -> str:
@@ -127,6 +135,7 @@ def _ask(name: str, row: Row, client: Client, who: Who, cell: World, method: str
     body = row.body(cell) if method == "POST" and row.body else {}
     seen = AuditEntry.objects.latest("seq").seq
     point = transaction.savepoint()
+    Deployment.objects.update(second_factor_for=[*CAST] if who.owes else None)
     try:
         answer = client.get(row.url(name, cell)) if method == "GET" else client.post(row.url(name, cell), body)
         done = list(AuditEntry.objects.filter(seq__gt=seen, outcome="ok").values_list("action", flat=True))
@@ -135,6 +144,8 @@ def _ask(name: str, row: Row, client: Client, who: Who, cell: World, method: str
     status = answer.status_code
     if should == oracle.SIGN_IN:
         right = status == 302 and answer["Location"].startswith("/sign-in/")
+    elif should == oracle.SET_UP:
+        right = (status, answer.headers.get("Location")) == (302, "/account/second-factor/")
     else:
         right = status in ANSWERS[should] and not (status == 302 and answer["Location"].startswith("/sign-in/") and row.who != "anybody")
     if method == "POST" and row.who != "anybody":

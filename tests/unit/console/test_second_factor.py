@@ -330,6 +330,8 @@ ANSWERS = [
     '"x"',
     "{",
     "[[[",
+    "[" * 8000,  # deeper than Python reads
+    '{"id":' * 1300,
     '{"id": 1}',
     _answer(),
     _answer(clientDataJSON="AA", authenticatorData="AA", signature="AA"),
