@@ -1,5 +1,6 @@
 """Signing in by username and password, through allauth. Nobody signs up; an administrator makes people (README, "Commands")."""
 
+import logging
 import unicodedata
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from allauth.core.internal.ratelimit import consume
 from allauth.mfa.stages import AuthenticateStage
 from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
+from django.db import DatabaseError
 from django.db.models import Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -24,6 +26,8 @@ from secrets_app.models.refusals import record_refusal
 
 TOO_MANY = "too_many_login_attempts"
 ANYWHERE = "login_failed_anywhere"
+
+log = logging.getLogger(__name__)
 
 
 class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
@@ -74,8 +78,11 @@ class ClosedDoor(DefaultAccountAdapter):  # type: ignore[misc]
         sessions.begin(request)
 
     def logout(self, request: HttpRequest) -> None:
-        if isinstance(request.user, User):
-            request.user.sign_out(by=named(request, request.user))
+        try:
+            if isinstance(request.user, User):
+                request.user.sign_out(by=named(request, request.user))
+        except (DatabaseError, OSError):  # coming in takes an entry; a session that somebody wants to end must not outlive a broken log
+            log.exception("%s signed out, and no entry of the audit log says so.", request.user)
         super().logout(request)
 
     def get_login_stages(self) -> list[str]:

@@ -1,9 +1,10 @@
 """Refusals in the audit log: the first of a kind in a minute as an entry, its repeats as a number that a later entry states."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from django.db import models, transaction
+from django.db import DatabaseError, models, transaction
 from django.utils import timezone
 
 from secrets_app.actor import Actor
@@ -12,6 +13,8 @@ from secrets_app.errors import NotAllowed
 from secrets_app.models.audit import REFUSED, AuditHead, Draft, Fact, Subject
 
 LISTED = 20  # targets that one entry names
+
+log = logging.getLogger(__name__)
 
 
 class RefusalTally(models.Model):
@@ -56,7 +59,17 @@ def record_refusal(by: Actor, action: str, target: Subject | None = None, *, rea
 
 
 def record(draft: Draft, reason: str) -> None:
-    """The first of a minute is an entry; its repeats are counted, so that nobody can fill the log by being refused."""
+    """The first of a minute is an entry; its repeats are counted, so that nobody can fill the log by being refused.
+
+    A log that takes no entry makes no refusal a failure: nothing was done, and whoever was refused is told so as ever.
+    """
+    try:
+        _record(draft, reason)
+    except (DatabaseError, OSError):
+        log.exception("%s was refused %s (%s), and no entry of the audit log says so.", draft.by.name, draft.action, reason)
+
+
+def _record(draft: Draft, reason: str) -> None:
     now = timezone.now()
     key: dict[str, Any] = {
         "actor": draft.by.name,

@@ -3,15 +3,18 @@
 import re
 import uuid
 from collections.abc import Iterator
+from html import unescape
+from http.cookies import SimpleCookie
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from secrets_app.models import AuditEntry, RoleGrant, User
 from tests import cast
-from tests.security.policy import WRITING
+from tests.security.policy import ENTERING, WRITING
 from tests.security.world import World, everything, fingerprint, things
 
 BY_ALICE = [name for name, row in WRITING.items() if row.may("alice") and row.who != "anybody"]
@@ -23,8 +26,8 @@ def test_a_post_without_the_forms_token_or_from_elsewhere_changes_nothing(world:
     row = WRITING[name]
     assert row.body
     url, body = row.url(name, world), row.body(world)
-    client = cast.client(row.somebody if name != "sign-in" else "", enforce_csrf_checks=True)
-    client.get("/sign-out/" if name != "sign-in" else "/sign-in/")
+    client = cast.client(row.somebody if name not in ENTERING else "", enforce_csrf_checks=True)
+    client.get("/sign-out/" if name not in ENTERING else "/sign-in/")
     cookie = client.cookies.get(settings.CSRF_COOKIE_NAME)
     assert cookie is not None
     token = {"X-CSRFToken": cookie.value}
@@ -73,17 +76,76 @@ def test_a_deed_whose_entry_cannot_be_written_does_not_happen(world: World, name
     url, body = row.url(name, world), row.body(world)
     before = fingerprint()
     for broken in ("secrets_app.models.audit.AuditEntry.save", "secrets_app.models.audit.AuditEntry.digest"):
-        with patch(broken, side_effect=OSError("no space left")):
-            assert client.post(url, body).status_code == 500
+        with patch(broken, side_effect=OSError(FAILURE)):
+            answer = client.post(url, body)
+        assert_told_safely(answer, body)
         assert fingerprint() == before
 
 
-def test_nobody_comes_in_or_goes_out_without_an_entry(world: World) -> None:
-    with patch("secrets_app.models.audit.AuditEntry.save", side_effect=OSError("no space left")):
-        client = cast.client(raise_request_exception=False)
-        assert client.post("/sign-in/", {"login": "kim", "password": cast.PASSWORD}).status_code == 500
-        assert client.get("/local/").status_code == 302
-        assert User.objects.get(username="kim").last_login is None
+SAVE = "secrets_app.models.audit.AuditEntry.save"
+FAILURE = "no space left on /srv/the-path-of-the-log"
+
+
+def assert_told_safely(answer: Any, body: dict[str, str]) -> None:
+    """What happened and what to do, and nothing of what was sent or of why the log is broken."""
+    page = answer.content.decode()
+    assert answer.status_code == 500
+    assert "Something went wrong in the console" in page
+    assert "Look whether your change was made before you try again. The console's log says what happened." in unescape(page)
+    assert not [said for said in (FAILURE, "Traceback", "OSError", *body.values()) if len(said) > 6 and said in page]
+
+
+def test_nobody_comes_in_without_an_entry(world: World) -> None:
+    accept = {"password": "three unrelated words", "again": "three unrelated words"}
+    before = fingerprint()
+    with patch(SAVE, side_effect=OSError(FAILURE)):
+        for url, body in (("/sign-in/", {"login": "kim", "password": cast.PASSWORD}), (f"/invited/{world.token}/", accept)):
+            client = cast.client(raise_request_exception=False)
+            assert_told_safely(client.post(url, body), body)
+            assert client.get("/local/").status_code == 302
+    assert fingerprint() == before
+
+
+@pytest.mark.parametrize("failure", [OSError(FAILURE), DatabaseError(FAILURE)])
+def test_whoever_wants_to_go_out_goes_out_entry_or_not(world: World, failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """A session that is to end must not outlive a broken log."""
+    client = cast.client("kim")
+    stolen = cast.client()
+    stolen.cookies = SimpleCookie(client.cookies.output(attrs=[], header="", sep=";").strip())
+    assert stolen.get("/local/").status_code == 200
+    with patch(SAVE, side_effect=failure):
+        answer = client.post("/sign-out/")
+    assert (answer.status_code, answer["Location"]) == (302, "/sign-in/")
+    assert [browser.get("/local/").status_code for browser in (client, stolen)] == [302, 302]
+    assert "kim signed out, and no entry of the audit log says so." in caplog.text
+    assert not AuditEntry.objects.filter(action="user.sign_out").exists()
+
+
+@pytest.mark.usefixtures("one_minute")
+@pytest.mark.parametrize("failure", [OSError(FAILURE), DatabaseError(FAILURE)])
+def test_a_refusal_stays_one_when_the_log_takes_no_entry(world: World, failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing was to be done, and nothing is: whoever asks is told the same as ever."""
+    body = WRITING["key-rotate"].body
+    assert body
+    rotated, in_use = WRITING["key-rotate"].url("key-rotate", world), WRITING["key-delete"].url("key-delete", world, name="partner")
+    asked: list[tuple[str, str, dict[str, str], int, str]] = [
+        ("vera", rotated, body(world), 403, "Needs Key manager"),
+        ("vera", "/settings/", {}, 403, "Needs Owner"),
+        ("alice", in_use, {"confirm": "partner", "once": str(uuid.uuid4())}, 409, "acme"),
+        ("", "/sign-in/", {"login": "kim", "password": "not the password"}, 422, "The username or the password is wrong."),
+        ("", "/invited/neverwas/", {}, 404, ""),
+        ("", "/api/v1/local/keys/", {}, 401, "unknown_token"),
+    ]
+    for who, url, sent, status, words in asked:
+        client = cast.client(who)
+        before = fingerprint()
+        with patch(SAVE, side_effect=failure):
+            answer = client.post(url, sent) if sent else client.get(url)
+        page = answer.content.decode()
+        assert (answer.status_code, words in page, FAILURE in page) == (status, True, False), url
+        assert fingerprint() == before
+    assert caplog.text.count("and no entry of the audit log says so") >= len(asked)
+    assert "not the password" not in caplog.text
 
 
 @pytest.mark.parametrize("name", BY_ALICE)
