@@ -38,6 +38,7 @@ class Errands:
                 await self._in_thread(self._broker.serve)
             except (DatabaseError, VaultError):
                 log.exception("Errands could not be served; trying again.")
+                self._watch.forget()
                 await asyncio.sleep(RETRY)
             await self._watch.until_moved(LONGEST_WAIT)
 

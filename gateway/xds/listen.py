@@ -45,10 +45,13 @@ class PostgresWatch:
                 if loop.time() >= deadline:
                     return False
 
+    def forget(self) -> None:
+        self._seq = -1
+
     async def close(self) -> None:
         if self._connection:
             await self._connection.close()
-        self._connection = None
+        self._connection, self._seq = None, -1  # whoever answers next may know less than the one before
 
     async def _moved(self) -> bool:
         async with asyncio.timeout(PATIENCE):

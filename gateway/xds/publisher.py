@@ -39,6 +39,7 @@ JOIN = 0.05  # seconds in which changes that follow a first one are joined
 RETRY = 1.0
 LONGEST_WAIT = 60.0  # looks at the clock at least so often, should it be set meanwhile
 
+NOTHING = (0, "")  # number and hash of the last entry before there is one
 PUBLISHING = [name for name, action in ACTIONS.items() if action.publishes]
 
 
@@ -82,7 +83,7 @@ class Publisher:
         self._by = by
         self._in_thread = Worker("publisher")
         self._standing: dict[UUID, _Standing] = {}
-        self._seen = 0
+        self._seen = NOTHING
         self._behind: set[UUID] = set()  # regions that changed and are not published yet
         self._unwritten: dict[UUID, _Round] = {}  # what was published and is not written down yet
 
@@ -111,6 +112,7 @@ class Publisher:
                     del self._unwritten[region]
             except DatabaseError:
                 log.exception("The database did not answer; trying again. Gateways keep what they have.")
+                self._watch.forget()
                 await asyncio.sleep(RETRY)
             await asyncio.sleep(max(0.0, began + JOIN - asyncio.get_running_loop().time()))
 
@@ -142,10 +144,17 @@ class Publisher:
     # In the thread
 
     def _changed_regions(self) -> set[UUID]:
-        """Regions of the publishing entries since the last look. An entry of no region concerns all of them."""
-        rows = list(AuditEntry.objects.filter(seq__gt=self._seen).order_by("seq").values_list("seq", "action", "region_id", "outcome"))
-        changed = {region for _seq, action, region, outcome in rows if outcome == "ok" and action in PUBLISHING}
-        self._seen = max((row[0] for row in rows), default=self._seen)
+        """Regions of the publishing entries since the last look. An entry of no region concerns all of them, and so does a log that does
+        not hold the last one seen any more: the database was restored, or a standby took over that lacked the last commits."""
+        columns = ("seq", "hash", "action", "region_id", "outcome")
+        (last, *rows) = AuditEntry.objects.filter(seq__gte=self._seen[0]).order_by("seq").values_list(*columns) or [
+            (*NOTHING, "", None, "")
+        ]
+        if last[:2] != self._seen:
+            self._seen, regions = _head_and_regions()
+            return set(regions)
+        changed = {region for _seq, _hash, action, region, outcome in rows if outcome == "ok" and action in PUBLISHING}
+        self._seen = rows[-1][:2] if rows else self._seen
         return set(Region.objects.values_list("pk", flat=True)) if None in changed else {region for region in changed if region}
 
     def _compile(self, region: UUID) -> _Round:
@@ -207,8 +216,8 @@ class Publisher:
         standing.told = result.refused
 
 
-def _head_and_regions() -> tuple[int, list[UUID]]:
-    seen = AuditEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
+def _head_and_regions() -> tuple[tuple[int, str], list[UUID]]:
+    seen = AuditEntry.objects.order_by("-seq").values_list("seq", "hash").first() or NOTHING
     return seen, list(Region.objects.values_list("pk", flat=True))
 
 

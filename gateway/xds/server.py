@@ -154,7 +154,7 @@ class _Session:
             for response in self._stream.due(published.snapshot, patient=patient):
                 await self._stop_if_dropped(context)
                 await context.write(response)
-            if published.seq > self._in_effect and self._stream.in_effect(published.snapshot):
+            if published.seq != self._in_effect and self._stream.in_effect(published.snapshot):
                 self._in_effect = published.seq
                 self._ledger.in_effect(self.node, published.seq)
         await self._stop_if_dropped(context)

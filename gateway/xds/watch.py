@@ -20,6 +20,10 @@ class Watch(Protocol):
         """True as soon as the head is another one than at the last call, and at the first call; False after `timeout` seconds."""
         ...
 
+    def forget(self) -> None:
+        """What it told was not heard: the next call says so again, as soon as the database answers."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -47,6 +51,9 @@ class SqliteWatch:
                 return False
             await asyncio.sleep(min(POLL, left))
         return True
+
+    def forget(self) -> None:
+        self._data_version = self._seq = -1
 
     async def close(self) -> None:
         self._connection.close()

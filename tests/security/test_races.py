@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +14,7 @@ from uuid import UUID
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 
 from gateway.models import Consumer, NewCredential, Rule, Service
 from secrets_app.access import OWNER
@@ -24,6 +23,7 @@ from secrets_app.models import AuditEntry, AuditHead, Deployment, Key, KeyVersio
 from secrets_app.models.grant import is_owned
 from tests import cast
 from tests.processes import ROOT, on_this_database
+from tests.security.racing import at_once, kinds, whole_log
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,39 +35,6 @@ def region() -> Region:
     assert ":memory:" not in str(settings.DATABASES["default"]["NAME"])
     assert "memory" not in str(connection.settings_dict["NAME"])
     return cast.deployment()
-
-
-def at_once(*acts: Callable[[], object]) -> list[object]:
-    """All begin together, each on a connection of its own. What each returned, or the VaultError that refused it; anything else fails."""
-    ready, results, failures = threading.Barrier(len(acts)), [None] * len(acts), []
-
-    def run(place: int, act: Callable[[], object]) -> None:
-        try:
-            ready.wait(10)
-            results[place] = act()
-        except VaultError as refused:
-            results[place] = refused
-        except BaseException as failure:
-            failures.append(failure)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert failures == []
-    return results
-
-
-def kinds(results: list[object]) -> Counter[str]:
-    return Counter(type(result).__name__ for result in results if isinstance(result, VaultError))
-
-
-def whole_log() -> None:
-    verdict = AuditEntry.verify()
-    assert (verdict.bad, verdict.entries) == (None, AuditHead.objects.get().seq)
 
 
 def test_a_key_is_deleted_or_bound_and_never_both(region: Region) -> None:

@@ -27,6 +27,7 @@ from secrets_app.errors import CannotOpen
 from secrets_app.models import AuditEntry, AuditHead, Key, KeyVersion, Region
 from tests import cast
 from tests.loop import in_own_loop
+from tests.openlog import open_log
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -388,6 +389,45 @@ def test_a_node_that_moves_gets_another_listener(node: Node) -> None:
         await desk.until_published(node)
         after = desk.snapshot(node)
         assert {kind for kind in before if before[kind] is not after[kind]} == {LISTENER}
+
+    at_work(scenario)
+
+
+def test_a_database_that_fails_at_the_first_look_is_looked_at_again(node: Node, alice: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its connection does after a restart, while the one that listens is a new one already: nobody wakes the publisher twice."""
+    real, failures = Publisher._changed_regions, [1]
+
+    def changed(self: Publisher) -> set[UUID]:
+        if failures and Consumer.objects.filter(name="bob").exists():
+            failures.pop()
+            raise OperationalError("terminating connection due to administrator command")
+        return real(self)
+
+    async def scenario(desk: Desk) -> None:
+        monkeypatch.setattr(module, "RETRY", 0.05)
+        monkeypatch.setattr(Publisher, "_changed_regions", changed)
+        await desk.until(lambda: Publication.objects.exists() and not desk.publisher._unwritten)
+        cast.consumer(alice.region, "bob")
+        await desk.until_published(node)
+        assert len(desk.keys(node)) == 2
+        assert not failures
+
+    at_work(scenario)
+
+
+def test_a_database_that_lost_its_last_commits_is_followed_from_where_it_stands(node: Node, alice: Consumer) -> None:
+    """A standby takes over, or a backup is restored: numbers that were seen already come again, of other entries."""
+
+    async def scenario(desk: Desk) -> None:
+        before = AuditHead.objects.get()
+        cast.consumer(alice.region, "bob")
+        await desk.until(lambda: len(desk.keys(node)) == 2)
+        with open_log():
+            AuditEntry.objects.filter(seq__gt=before.seq)._raw_delete("default")
+            AuditHead.objects.update(seq=before.seq, hash=before.hash)
+        await desk.until(lambda: desk.watch._seq == before.seq)  # type: ignore[attr-defined]
+        cast.consumer(alice.region, "carol")
+        await desk.until(lambda: len(desk.keys(node)) == 3)
 
     at_work(scenario)
 
