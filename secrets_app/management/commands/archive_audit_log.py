@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import ProgrammingError
 from django.utils import timezone
 
 from secrets_app import archive, keyring
@@ -59,6 +60,10 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was deleted: the audit log is broken at entry {broken.seq}, {broken.why}.", returncode=2) from None
         except (EOFError, zlib.error):
             raise CommandError(f"Nothing was deleted: {file} could not be read back.") from None
+        except ProgrammingError:  # insufficient_privilege
+            raise CommandError(
+                f"Nothing was deleted: the role in DATABASE_URL may not. Remove {file}, and run this as the role that owns the tables (README)."
+            ) from None
         except OSError as error:
             raise CommandError(f"Nothing was deleted: {error.filename or file}: {error.strerror or error}.") from None
         self.stdout.write(f"Entries {epoch.first_seq} to {epoch.last_seq} stand in {file} (SHA-256 {epoch.digest}).")
