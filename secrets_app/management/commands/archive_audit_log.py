@@ -62,7 +62,7 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was deleted: {file} could not be read back.") from None
         except ProgrammingError:  # insufficient_privilege
             raise CommandError(
-                f"Nothing was deleted: the role in DATABASE_URL may not. Remove {file}, and run this as the role that owns the tables (README)."
+                f"Nothing was deleted: the role in DATABASE_URL may not. Remove {file}, and run this as the one that owns the tables."
             ) from None
         except OSError as error:
             raise CommandError(f"Nothing was deleted: {error.filename or file}: {error.strerror or error}.") from None
