@@ -21,12 +21,14 @@ PROCESSES = frozenset(
 
 
 def looks_like_a_process(name: str) -> bool:
-    """Whether a reader of the log could take it for one: case, marks between the words, and digits like letters make no difference."""
+    """Whether a reader of the log could take it for one: case, marks between the words, and letters and digits that look alike make no
+    difference."""
     return _as_read(name) in {_as_read(process) for process in PROCESSES}
 
 
 def _as_read(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum()).translate(str.maketrans("01i", "oll"))
+    letters = "".join(letter for letter in name.casefold() if letter.isalnum())
+    return letters.replace("rn", "m").replace("vv", "w").translate(str.maketrans("01i", "oll"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,8 @@ class RoleGrant(models.Model):
 
     @classmethod
     def grant(cls, holder: "User | Team", role: str, where: Place, *, by: Actor, once: UUID | None = None) -> "RoleGrant":
-        """Raises Invalid (fields role, scope), OwnRights, AboveOwn, and Conflict for what is held there already."""
+        """What single sign-on gave becomes given by hand. Raises Invalid (fields role, scope), OwnRights, AboveOwn, and Conflict for what
+        is held there by hand already."""
         given = Given(holder, where)
         with deed(by, "role.grant", given, once=once, facts={"role": role, "scope": place_of(where)}):
             check_role(role, where.scope)
@@ -120,8 +121,11 @@ class RoleGrant(models.Model):
                 _still_there(holder, where)
                 place: dict[str, Any] = {"region_id": where.scope.region, "instance_id": where.scope.instance}
                 grant, made = cls.objects.get_or_create(role=role, **given.column, **place)
-                if not made:
+                if not made and grant.source != cls.SSO:
                     raise Conflict(_("This role is held there already. Nothing was changed."))
+                if not made:
+                    grant.source = ""
+                    grant.save(update_fields=["source"])
         return grant
 
     def revoke(self, where: Place, *, by: Actor) -> None:

@@ -11,8 +11,9 @@ from unittest.mock import patch
 import pytest
 from django.conf import settings
 from django.db import DatabaseError, transaction
+from django.utils import timezone
 
-from secrets_app.models import AuditEntry, RoleGrant, User
+from secrets_app.models import ApiToken, AuditEntry, RoleGrant, User
 from tests import cast
 from tests.security.policy import ENTERING, WRITING
 from tests.security.world import World, everything, fingerprint, things
@@ -93,6 +94,20 @@ def assert_told_safely(answer: Any, body: dict[str, str]) -> None:
     assert "Something went wrong in the console" in page
     assert "Look whether your change was made before you try again. The console's log says what happened." in unescape(page)
     assert not [said for said in (FAILURE, "Traceback", "OSError", *body.values()) if len(said) > 6 and said in page]
+
+
+def test_the_api_tells_a_failing_log_in_json(world: World) -> None:
+    text = ApiToken.create("ci", None, ["key.rotate"], 9, by=cast.actor("kim"))[1]
+    client = cast.client(raise_request_exception=False)
+    ApiToken.objects.update(last_used_at=timezone.now())
+    before = fingerprint()
+    with patch(SAVE, side_effect=OSError(FAILURE)):
+        sent = {"value": "a value that was posted", "overlap_hours": 0}
+        answer = client.post("/api/v1/local/keys/spare/rotate/", sent, "application/json", headers={"Authorization": f"Bearer {text}"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "failed")
+    assert "Look whether the change was made before you try again." in answer.json()["message"]
+    assert FAILURE not in answer.content.decode()
+    assert fingerprint() == before
 
 
 def test_nobody_comes_in_without_an_entry(world: World) -> None:

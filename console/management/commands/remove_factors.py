@@ -24,3 +24,5 @@ class Command(BaseCommand):
             raise CommandError(refused.message) from None
         ended, _each = sessions.of(user).delete()
         self.stdout.write(f"{count} second factors of {user.username} removed, {ended} sessions ended. Make sure that it is them who ask.")
+        if tokens := user.api_tokens.count():
+            self.stdout.write(f"API tokens of theirs that go on working: {tokens}. Owners revoke them on the Team page.")

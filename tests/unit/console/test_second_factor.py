@@ -15,7 +15,7 @@ from console import factors
 from secrets_app import keyring, sign_in_key
 from secrets_app.errors import CannotOpen, CannotSeal
 from secrets_app.kms import builtin
-from secrets_app.models import AuditEntry, Region, User
+from secrets_app.models import ApiToken, AuditEntry, Region, User
 from tests import cast
 
 ASKED = "Confirm that it is you"
@@ -306,8 +306,11 @@ def test_another_persons_factor_is_not_there(seed: str, address: str) -> None:
 def test_who_lost_them_all_is_helped_by_a_command(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
     client = half_in()
     give(client, cast.code(seed))
+    ApiToken.create("deploy", None, ["key.view"], 30, by=cast.person("kim").as_actor())
     call_command("remove_factors", "KIM")
-    assert "1 second factors of kim removed" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 second factors of kim removed" in told
+    assert "API tokens of theirs that go on working: 1." in told
     assert last() == ("remove_factors", "user.remove_factor", "ok", {"count": 1})
     assert client.get("/account/").status_code == 302
     assert cast.client().post("/sign-in/", {"login": "kim", "password": cast.PASSWORD})["Location"] == "/"

@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from console import factors, oidc
-from secrets_app.errors import LastOwner
+from secrets_app.errors import Conflict, LastOwner
 from secrets_app.models import AuditEntry, Identity, Region, RoleGrant, User
 from secrets_app.models.token import ApiToken
 from tests import cast
@@ -334,6 +334,22 @@ def test_whom_the_provider_did_not_vouch_for_lately_holds_none_of_its_roles(prov
     answer = come(client, "/local/keys/")
     assert (answer["Location"], client.get("/local/keys/").status_code, api().status_code) == ("/local/keys/", 200, 200)
     assert "do not count" not in text(client.get("/local/keys/"))
+
+
+def test_an_owner_may_give_by_hand_what_single_sign_on_gave(provider: Provider) -> None:
+    """Else whoever switches it off for good would find nobody to give their roles back to."""
+    come(cast.client())
+    paula, region = User.objects.get(username="paula"), Region.objects.get()
+    Identity.objects.update(synced_at=timezone.now() - timedelta(days=8))
+    RoleGrant.grant(paula, "key_manager", region, by=cast.actor("alice"))
+    assert roles("paula") == {("key_manager", "local", "")}
+    assert paula.as_actor().roles == {"key_manager"}
+    with pytest.raises(Conflict, match="already"):
+        RoleGrant.grant(paula, "key_manager", region, by=cast.actor("alice"))
+    provider.person = {"sub": "u-1", "preferred_username": "paula", "groups": ["look"]}
+    come(cast.client())
+    assert roles("paula") == {("key_manager", "local", ""), ("viewer", "", "sso")}
+    RoleGrant.objects.get(user=paula, role="key_manager").revoke(region, by=cast.actor("alice"))
 
 
 def test_what_an_owner_gave_stays_and_a_lapsed_owner_is_no_owner(provider: Provider, settings: Any) -> None:

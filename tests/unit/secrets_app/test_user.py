@@ -36,7 +36,20 @@ def test_a_wrong_username_is_refused_by_field(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["control-plane", "unknown", "up", "Control-Plane", "c0ntrol_p1ane", "UNKN0WN", "u.p", "Create-User", "controI.plane"]
+    "name",
+    [
+        "control-plane",
+        "unknown",
+        "up",
+        "Control-Plane",
+        "c0ntrol_p1ane",
+        "UNKN0WN",
+        "u.p",
+        "Create-User",
+        "controI.plane",
+        "systern",
+        "run-vveb",
+    ],
 )
 def test_nobody_is_called_like_the_console_itself(name: str) -> None:
     """In the log a person would pass for a process."""
