@@ -149,6 +149,9 @@ REASONS: dict[str, Promise] = {
     "not_approved": _("No second person had approved it"),
     "disabled": _("The key was disabled"),
     "gone": _("The key was not there any more"),
+    "not_found": _("There was nothing of that name, or not for this person"),
+    "withheld": _("The control plane withheld it"),
+    "policy_excludes": _("A use of the key would have lain outside of the policy"),
 }
 
 VERDICTS: dict[str, Promise] = {"whole": _("Whole"), "broken": _("Broken"), "cut": _("Its end was cut off")}
@@ -186,8 +189,7 @@ class Sentence:
 
     @property
     def target(self) -> str:
-        """Nothing where people did something to themselves: "kim signed in"."""
-        return "" if self.entry.target_kind == "user" and self.entry.target == self.entry.actor else self.entry.target
+        return _target(self.entry)
 
     @property
     def refused(self) -> bool:
@@ -198,9 +200,14 @@ def tell(entries: Iterable[AuditEntry]) -> list[Sentence]:
     return [Sentence(entry, _text(entry), tuple(_facts(entry)), tuple(_changes(entry))) for entry in entries]
 
 
+def _target(entry: AuditEntry) -> str:
+    """Nothing where people did something to themselves: "kim signed in"."""
+    return "" if entry.target_kind == "user" and entry.target == entry.actor else entry.target
+
+
 def _text(entry: AuditEntry) -> str:
     if entry.outcome == REFUSED:
-        was = now("was refused %(action)s on") if entry.target else now("was refused %(action)s")
+        was = now("was refused %(action)s on") if _target(entry) else now("was refused %(action)s")
         return was % {"action": entry.action}
     known = ACTIONS.get(entry.action)  # an entry outlives the version that wrote it
     return str(known.text) if known else entry.action
@@ -231,12 +238,12 @@ def _told(entry: AuditEntry, name: str, fact: Fact) -> str:
         return now("Single sign-on did not vouch for anybody who may come in")
     if name == "reason" and entry.action == "user.sign_in":
         return now("The name and the password did not fit, or too many tries had failed before")
+    if name == "reason" and entry.action in ("user.give_factor", "user.confirm"):
+        return now("It did not fit, had been used before, or too many tries had failed")
     if name == "reason":
         return str(REASONS.get(str(fact), fact))
     if name == "verdict":
         return str(VERDICTS.get(str(fact), fact))
-    if name == "reason" and entry.action in ("user.give_factor", "user.confirm"):
-        return now("It did not fit, had been used before, or too many tries had failed")
     if name == "methods" and isinstance(fact, list):
         return ", ".join(str(WAYS.get(way, way)) for way in fact)
     if name == "factor":

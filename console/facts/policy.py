@@ -35,7 +35,7 @@ def _sentences(policy: Policy, key: Key) -> list[str]:
     if policy.open:
         return [now("To any host, in any header, for any use.")]
     if policy.closed:
-        return [now("Nowhere yet. The first bind by an owner or a key manager says where.")]
+        return [now("Nowhere yet: an owner or a key manager says where in the policy, or an owner by the first bind.")]
     told = []
     senders = [kind for kind in policy.kinds if kind != CONSUMER and (kind in SENDING or policy.hosts)]
     if senders and policy.hosts:

@@ -39,8 +39,11 @@ class GiveFactor(forms.Form):
     def __init__(self, *args: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.request, self.user = request, user
-        self.has_app = factors.of(user).filter(type=factors.TOTP).exists()
+        kinds = set(factors.of(user).values_list("type", flat=True))
+        self.has_app = factors.TOTP in kinds
         self.fields["code"].label = _("Code") if self.has_app else _("Recovery code")
+        if kinds == {factors.TOTP} and not self.is_bound:
+            self.fields["code"].widget.attrs["autofocus"] = True
 
     @cached_property
     def options(self) -> str:

@@ -95,6 +95,8 @@ class GrantRole(DeedForm):
 class Invite(GrantRole):
     """Who shall come, and what they shall hold."""
 
+    field_order = ("username", "note")
+
     username = forms.CharField(
         label=_("Username"),
         max_length=150,

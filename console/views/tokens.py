@@ -6,13 +6,14 @@ from django.utils.translation import gettext as now
 
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
-from console.forms.tokens import CreateToken
+from console.forms.tokens import WORDS, CreateToken
 from console.fresh import fresh
 from console.middleware import allows
 from console.pages import page, see_other
 from console.paging import Listing
 from console.requests import ConsoleRequest, posted
 from secrets_app.errors import AlreadyDone, NotFound
+from secrets_app.models import Region
 from secrets_app.models.token import ApiToken
 
 
@@ -68,4 +69,19 @@ def revoke(request: ConsoleRequest, token: int) -> HttpResponse:
 def _list(request: ConsoleRequest, tab: str, rows: "object") -> HttpResponse:
     listing = Listing(request.GET, {"newest": ["-id"]})
     cut = listing.cut(rows.select_related("user", "region"))  # type: ignore[attr-defined]
-    return page(request, "tokens/list.html", {"listing": listing, "cut": cut, "tab": tab, "own": tab == "own"})
+    told = [(one, [str(WORDS.get(name, name)) for name in one.permissions]) for one in cut.rows]
+    context = {"listing": listing, "cut": cut, "rows": told, "calls": _calls(request), "tab": tab, "own": tab == "own"}
+    return page(request, "tokens/list.html", context)
+
+
+def _calls(request: ConsoleRequest) -> list[tuple[str, str]]:
+    """What they do, and lines that work when they are copied: at this very address, in a region that the reader sees."""
+    curl = 'curl -H "Authorization: Bearer $LATCHKEY_TOKEN"'
+    calls = [(now("Read the audit log"), f'{curl} \\\n  "{request.build_absolute_uri(reverse("api-audit"))}?after=0"')]
+    region = Region.visible_to(request.actor).first()
+    if region:
+        keys = request.build_absolute_uri(reverse("api-keys", args=[region.name]))
+        renewed = request.build_absolute_uri(reverse("api-key-rotate", args=[region.name, "NAME"]))
+        calls.insert(0, (now("List keys"), f"{curl} \\\n  {keys}"))
+        calls.insert(1, (now("Rotate a key"), f'{curl} \\\n  -H "Idempotency-Key: deploy-42" --json @new-value.json \\\n  {renewed}'))
+    return calls

@@ -80,7 +80,7 @@ def entered_for_another(policy: Policy, to: Destination) -> OutsidePolicy:
 
 _ASK = _("Ask an owner or a key manager to change its policy.")
 _ALLOWS = _("Its policy allows: %(policy)s.")
-_NOWHERE = _("The key “%(key)s” may go nowhere yet. An owner or a key manager binds it first, or says in its policy where it may go.")
+_NOWHERE = _("The key “%(key)s” may go nowhere yet. Ask an owner or a key manager to say in its policy where it may go.")
 _OUTSIDE: dict[str, Promise] = {
     "kind": _("The key “%(key)s” may not be used by %(kind)s."),
     "host": _("The key “%(key)s” may not be sent to %(host)s."),

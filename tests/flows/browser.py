@@ -42,6 +42,10 @@ _LOOK = """async (rules) => {
         const out = menu.checkVisibility() && (box.left < 0 || box.right > innerWidth);
         if (out) found.push(`out of the page: ${menu.outerHTML.slice(0, 160)}`);
     }
+    for (const card of document.querySelectorAll('.panel-body > *')) {
+        const clipped = getComputedStyle(card).overflowY === 'hidden' && card.scrollHeight > card.clientHeight + 1;
+        if (clipped) found.push(`cut off: ${card.outerHTML.slice(0, 160)}`);
+    }
     return found;
 }"""
 

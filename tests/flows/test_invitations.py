@@ -53,9 +53,15 @@ def test_a_role_changed_while_signed_in(visit: Visit, watch: Watch) -> None:
     expect(page.get_by_role("navigation", name="Main").get_by_role("link")).to_have_count(0)
 
 
-def test_the_pages_in_every_look(visit: Visit) -> None:
+def test_the_pages_in_every_look(visit: Visit, watch: Watch) -> None:
+    watch.allow("404")
+    kim = cast.person("kim")
+    team = f"/team/teams/{cast.team('Platform', kim).pk}/"
     page = visit("/team/invitations/")
     assert problems(page) == []
-    for path in ("/team/", "/team/invitations/new/", "/team/teams/", "/team/roles/", "/team/people/alice/"):
+    for path in (
+        "/team/", "/team/invitations/new/", "/team/teams/", team, f"{team}members/new/", f"{team}delete/", "/team/roles/",
+        "/team/people/alice/", "/team/people/kim/", "/team/people/kim/grant/", "/team/people/kim/disable/", "/invited/nothing/",
+    ):  # fmt: skip
         page.goto(path)
         assert problems(page) == [], path

@@ -234,7 +234,8 @@ def test_a_token_is_made_shown_once_listed_and_revoked(region: Region) -> None:
     for path, who in (("/account/tokens/", "kim"), ("/team/tokens/", "alice")):
         listed = get(path, who)
         assert shown[0] not in listed.content.decode()
-        assert "key.rotate, key.view" in text(listed)
+        assert "Rotate keys, See keys and who refers to them" in text(listed)
+        assert "http://testserver/api/v1/local/keys/NAME/rotate/" in text(listed)  # a line that is copied leads here
     row = ApiToken.objects.get()
     assert row.digest not in shown[0]
     get(f"/account/tokens/{row.pk}/revoke/", "vera", status=404)

@@ -17,6 +17,7 @@ from secrets_app.errors import NotAllowed
 from secrets_app.models import AuditEntry, Key, Region
 from tests import cast
 from tests.openlog import open_log
+from tests.unit.console.asking import get, text
 
 
 def shown(query: str = "", who: str = "audrey", status: int = 200, **headers: str) -> str:
@@ -204,6 +205,15 @@ def test_a_sign_in_that_failed_is_not_put_down_to_roles(region: Region) -> None:
     page = shown("?outcome=refused")
     assert "The name and the password did not fit" in page
     assert "The roles did not allow it" not in page
+
+
+def test_a_wrong_code_is_not_put_down_to_roles_either(region: Region) -> None:
+    cast.app_of("kim")
+    client = cast.client()
+    client.post("/sign-in/", {"login": "kim", "password": cast.PASSWORD})
+    client.post("/sign-in/second-factor/", {"code": "000000"})
+    page = text(get("/audit/?outcome=refused"))
+    assert "kim was refused user.give_factor Reason: It did not fit, had been used before" in page
 
 
 def test_an_entry_outlives_the_action_that_wrote_it(region: Region) -> None:

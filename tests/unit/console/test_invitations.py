@@ -114,7 +114,7 @@ def test_a_name_taken_meanwhile_is_said(region: Region) -> None:
 
 def test_whoever_is_signed_in_signs_out_first(region: Region) -> None:
     link = invite()
-    assert "As kim. An invitation is for somebody new" in text(get(link, "kim"))
+    assert "You are kim here. An invitation is for somebody new" in text(get(link, "kim"))
     post(link, PASSWORDS, "kim", status=200)
     assert Invitation.objects.filter(username="nina").exists()
 
@@ -123,6 +123,11 @@ def test_whoever_is_signed_in_signs_out_first(region: Region) -> None:
 def test_a_wrong_name_is_refused_at_its_field(region: Region, name: str) -> None:
     post("/team/invitations/new/", {"username": name, "role": "viewer", "where": "everywhere"}, status=422)
     assert not Invitation.objects.exists()
+
+
+def test_problems_are_told_in_the_order_of_the_page(region: Region) -> None:
+    page = text(post("/team/invitations/new/", {"username": "", "where": "everywhere"}, status=422))
+    assert page.index("Enter a username.") < page.index("Choose a role.") < page.index("Username")
 
 
 def test_owners_of_all_regions_alone_invite(region: Region) -> None:

@@ -23,8 +23,17 @@ def test_people_stand_with_their_roles_and_places(region: Region) -> None:
     cast.somebody("rosa", OPERATOR, at=gateway.scope)
     team = cast.team("Platform", cast.somebody("tom"))
     RoleGrant.grant(team, VIEWER, region, by=cast.SETUP)
+    cast.app_of("kim")
     page = text(get("/team/"))
-    for words in ("Key manager All regions", "Operator Main in Local", "Viewer Local, by Platform", "No role yet", "Password", "Never"):
+    for words in (
+        "Password and second factor",
+        "Key manager All regions",
+        "Operator Main in Local",
+        "Viewer Local, by Platform",
+        "No role yet",
+        "Password",
+        "Never",
+    ):
         assert words in page
     assert "uv run manage.py create_user NAME" in page
 
