@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Response
+from playwright.sync_api import Browser, Page, Response, expect
 
 from gateway.embedded import Node
+from tests.backends import back_end, header_of, http
 from tests.dataplane.gateway import ask_admin
 from tests.flows.test_main_job import authorize, create_consumer, create_key, go, open_instance
 from tests.keys_of_tokens import key_set, rsa_key
@@ -24,8 +25,8 @@ pytestmark = [pytest.mark.envoy, pytest.mark.browser]
 class Scene:
     """A running console, a person before it, and everything it ever answered."""
 
-    def __init__(self, running: Up, page: Page) -> None:
-        self.up, self.page, self.canaries = running, page, Canaries()
+    def __init__(self, running: Up, page: Page, supplier: int) -> None:
+        self.up, self.page, self.supplier, self.canaries = running, page, supplier, Canaries()
         self.answers: dict[str, bytes] = {}
         page.on("response", self._keep)
 
@@ -39,10 +40,15 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Scene]:
-    with up(tmp_path_factory.mktemp("canary") / "data", env={"CONSOLE_ADMIN_PASSWORD": "correct horse battery"}) as running:
+    """Its supplier repeats what it is shown."""
+    env = {"CONSOLE_ADMIN_PASSWORD": "correct horse battery"}
+    with (
+        back_end(lambda head: http("401 Unauthorized", f"No: {header_of(head, 'authorization')}", "text/plain")) as (supplier, _seen),
+        up(tmp_path_factory.mktemp("canary") / "data", env=env) as running,
+    ):
         # Without JavaScript every answer is a whole document, and each is kept.
         context = browser.new_context(base_url=running.console, java_script_enabled=False)
-        scene = Scene(running, context.new_page())
+        scene = Scene(running, context.new_page(), supplier)
         _sign_in(scene)
         _keys(scene)
         _services(scene)
@@ -86,13 +92,16 @@ def _services(scene: Scene) -> None:
         page.get_by_role("link", name="Create Service").first.click()
         page.get_by_label("Service name").fill(name)
         page.get_by_label("Large model supplier").select_option(label="OpenAI-compatible")
-        page.get_by_role("textbox", name="Service address").fill("http://127.0.0.1:9/v1")
+        page.get_by_role("textbox", name="Service address").fill(f"http://127.0.0.1:{scene.supplier}/v1")
         page.get_by_role("group", name="Generation method").get_by_text("Custom", exact=True).click()
         page.get_by_role("textbox", name="API Key").first.fill(scene.plant(what))
         page.get_by_role("button", name="Create service").click()
     page.goto(page.url.rstrip("/") + "/edit/")
     page.get_by_role("textbox", name="API Key").first.fill(scene.plant("Edit service, Custom"))
     page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Test connection").click()
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text("No: Bearer •••")).to_be_visible()
 
 
 def _consumers(scene: Scene) -> None:
@@ -181,6 +190,7 @@ def test_the_forms_were_taken(scene: Scene) -> None:
         "key.rotate",
         "service.create",
         "service.edit",
+        "service.call",
         "consumer.create",
         "consumer.rotate",
         "service.authorize",

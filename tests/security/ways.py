@@ -12,9 +12,11 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from html import unescape
+from urllib.parse import quote
 
 import httpx
 
+from tests.backends import back_end, header_of, http
 from tests.processes import ROOT, Up
 from tests.security import people
 from tests.security.canary import Canaries
@@ -208,7 +210,24 @@ def make_services(visitor: Visitor) -> None:
     edit = {**service, "value_0": plant("edit service"), "lock_version": "999"}
     assert post(f"{services}/chat/edit/", edit).status_code == 409
     make_agents(visitor, services)
+    try_a_connection(visitor, services, service)
     write_rules(visitor, f"/local/instances/{instance[1]}")
+
+
+def try_a_connection(visitor: Visitor, services: str, service: dict[str, str]) -> None:
+    """Of a back end that repeats what it is shown, in several ways at once."""
+
+    def repeating(head: bytes) -> bytes:
+        shown = header_of(head, "authorization").removeprefix("Bearer ")
+        return http("401 Unauthorized", f"{shown} {quote(shown)} {json.dumps(shown)} {shown[:30]}", "text/plain")
+
+    value = visitor.canaries.plant("the key of a connection that is tested")
+    with back_end(repeating) as (port, seen):
+        own = {"name": "echo", "address": f"http://127.0.0.1:{port}/v1", "value_0": value}
+        assert visitor.post(f"{services}/new/", service | own).status_code == 303
+        tested = visitor.post(f"{services}/echo/test/", {})
+    assert (tested.status_code, '<span class="tag">401</span>' in tested.text) == (200, True)
+    assert value.encode() in seen[0]
 
 
 def write_rules(visitor: Visitor, instance: str) -> None:
