@@ -67,7 +67,7 @@ class Notary:
         if self._signer is None:
             self._signer = load_signer(keyring.folder())
         tip = self._tip = self._tip or self._from_last_checkpoint(self._signer)
-        if not _walk_on(tip):
+        if not _is_at_the_end(tip) and not _walk_on(tip):
             return PACE
         if self._is_due(tip.seq, now):
             self._write(self._signer, tip, now)
@@ -173,6 +173,11 @@ class Notary:
 
 def verdict_of(broken: chain.Broken | None) -> str:
     return "whole" if broken is None else "cut" if broken.cut else "broken"
+
+
+def _is_at_the_end(walk: chain.Walk) -> bool:
+    """One question, where a walk asks several: nothing was written since the last look, most of the time."""
+    return AuditHead.objects.filter(pk=1, seq=walk.seq, hash=walk.head).exists()
 
 
 def _walk_on(walk: chain.Walk) -> bool:

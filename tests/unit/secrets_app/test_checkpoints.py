@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
+from pytest_django import DjangoAssertNumQueries
 
 from secrets_app import chain, keyring, notary
 from secrets_app.checkpoints import Checkpoint, Misfit, Sink, read
@@ -235,6 +236,15 @@ def test_a_second_notary_goes_on_where_the_file_ends(desk: Notary, sink: Sink, c
     clock.later(seconds=61)
     settle(again)
     assert len(written(sink)) == 2
+
+
+def test_at_rest_it_asks_one_question(desk: Notary, clock: Clock, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    settle(desk)
+    clock.later(seconds=61)
+    settle(desk)
+    settle(desk)
+    with django_assert_num_queries(1):
+        desk.step()
 
 
 def test_a_file_that_fails_is_told_and_nothing_else_stops(desk: Notary, sink: Sink, clock: Clock, region: Region) -> None:
