@@ -41,7 +41,7 @@ class BackEnd(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.startswith("/v1/models"):
-            self._answer(200, {"object": "list", "data": [{"id": "echo", "object": "model", "owned_by": "latchkey-demo"}]})
+            self._answer(200, {"object": "list", "data": [{"id": "echo", "object": "model", "owned_by": "latchkey"}]})
         else:
             self._refuse(405 if self.path == "/mcp" else 404, f"There is nothing to read at {self.path}.")  # 405: no stream is offered
 
@@ -131,7 +131,7 @@ def _initialized(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "protocolVersion": asked if asked in PROTOCOLS else PROTOCOLS[0],
         "capabilities": {"tools": {}},
-        "serverInfo": {"name": "latchkey-demo", "version": "1"},
+        "serverInfo": {"name": "latchkey", "version": "1"},
     }
 
 

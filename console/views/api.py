@@ -46,7 +46,8 @@ def key(request: ConsoleRequest, name: str) -> HttpResponse:
 @api("key.rotate")
 def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
     found, given = Key.visible_to(request.actor, request.region).find(name), body_of(request)
-    overlap = given.get("overlap_hours", 24)
+    usual = 24 if found.references.filter(inbound=True).exists() else 0  # nobody keeps the old value of a key that callers do not present
+    overlap = given.get("overlap_hours", usual)
     if type(overlap) is not int or overlap not in OVERLAPS:
         raise Invalid({"overlap_hours": [f"Send one of {', '.join(map(str, OVERLAPS))}."]})
     version = found.rotate(_value(given), overlap, by=request.actor, once=_once(request))

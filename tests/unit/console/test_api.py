@@ -47,12 +47,15 @@ def test_keys_are_listed_made_rotated_and_switched(region: Region) -> None:
     assert json.loads(call("local/keys/partner/", mine).content)["holders"][0]["kind"] == "consumer"
     rotated = call("local/keys/made/rotate/", mine, {"value": CANARY + "2", "overlap_hours": 0})
     assert json.loads(rotated.content)["version"] == 2
+    for name, kept in (("made", 0), ("partner", 24)):  # what is left out fits the key
+        assert call(f"local/keys/{name}/rotate/", mine, {"value": CANARY + name}).status_code == 200
+        assert AuditEntry.objects.latest("seq").facts["overlap_hours"] == kept
     assert json.loads(call("local/keys/made/disable/", mine, {}).content)["enabled"] is False
     assert call("local/keys/made/disable/", mine, {}).status_code == 409
     assert json.loads(call("local/keys/made/enable/", mine, {}).content)["enabled"] is True
     for answer in (made, rotated):
         assert CANARY not in json.dumps(json.loads(answer.content))
-    entry = AuditEntry.objects.filter(action="key.rotate").get()
+    entry = AuditEntry.objects.filter(action="key.rotate").earliest("seq")
     assert (entry.actor, entry.actor_id) == ("kim (token ci)", cast.person("kim").pk)
 
 
