@@ -71,6 +71,8 @@ def spoilt(fields: list[Pair], form: Form | None, chance: Random) -> list[Pair]:
             continue
         place = chance.randrange(len(fields))
         name, value = fields[place]
+        if name == "csrfmiddlewaretoken" and chance.random() < 0.9:  # without it nothing else is looked at
+            continue
         match chance.choice(["word", "word", "word", "worst", "choice", "join", "empty", "drop", "double", "rename"]):
             case "drop":
                 fields.pop(place)

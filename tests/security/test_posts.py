@@ -163,6 +163,7 @@ def test_a_refusal_stays_one_when_the_log_takes_no_entry(world: World, failure: 
     assert "not the password" not in caplog.text
 
 
+@pytest.mark.usefixtures("control_plane_down")
 @pytest.mark.parametrize("name", BY_ALICE)
 def test_the_same_post_twice_is_one_deed(world: World, name: str) -> None:
     row = WRITING[name]
@@ -266,6 +267,7 @@ def test_every_refused_deed_is_in_the_log(world: World, case: str) -> None:
     assert (entry.action, entry.outcome, entry.facts, entry.target) == (row.action, "refused", {"reason": reason}, target)
 
 
+@pytest.mark.usefixtures("control_plane_down")
 @pytest.mark.parametrize("name", BY_ALICE)
 def test_fields_that_are_no_fields_of_the_form_are_ignored(world: World, name: str) -> None:
     """Whatever a model calls its columns, a post sets what its form asks for and nothing else."""
