@@ -126,6 +126,7 @@ def test_cookies_are_closed_and_under_tls_bound_to_the_host(world: World) -> Non
     assert settings.SESSION_COOKIE_AGE == 12 * 60 * 60
 
 
+@pytest.mark.usefixtures("control_plane_down")
 @pytest.mark.parametrize("name", WRITING)
 def test_an_answer_to_a_post_is_never_kept(world: World, name: str) -> None:
     row = WRITING[name]
