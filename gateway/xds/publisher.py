@@ -152,6 +152,8 @@ class Publisher:
         ]
         if last[:2] != self._seen:
             self._seen, regions = _head_and_regions()
+            for standing in self._standing.values():
+                standing.stock = None  # whose parts are kept by numbers that count for nothing now
             return set(regions)
         changed = {region for _seq, _hash, action, region, outcome in rows if outcome == "ok" and action in PUBLISHING}
         self._seen = rows[-1][:2] if rows else self._seen

@@ -17,6 +17,7 @@ from gateway import inventory, stocktaking
 from gateway.models import Consumer, Instance, Node, Problem, Publication, Service
 from gateway.names import KEY_AUTH
 from gateway.snapshot import Snapshot, SnapshotRefused
+from gateway.sources import BEARER, Source
 from gateway.type_urls import CLUSTER, EXTENSION, LISTENER, ROUTE, SECRET
 from gateway.xds import publisher as module
 from gateway.xds.cache import Cache
@@ -419,15 +420,20 @@ def test_a_database_that_lost_its_last_commits_is_followed_from_where_it_stands(
     """A standby takes over, or a backup is restored: numbers that were seen already come again, of other entries."""
 
     async def scenario(desk: Desk) -> None:
-        before = AuditHead.objects.get()
-        cast.consumer(alice.region, "bob")
-        await desk.until(lambda: len(desk.keys(node)) == 2)
+        before, as_before = AuditHead.objects.get(), Consumer.objects.filter(pk=alice.pk).values().get()
+        elsewhere = (Source("header", "x-team-key"),)
+        alice.edit(description="", sources=elsewhere, lock_version=alice.lock_version, by=cast.SETUP)
+        await desk.until_published(node)
         with open_log():
             AuditEntry.objects.filter(seq__gt=before.seq)._raw_delete("default")
             AuditHead.objects.update(seq=before.seq, hash=before.hash)
+            Consumer.objects.filter(pk=alice.pk).update(**as_before)
         await desk.until(lambda: desk.watch._seq == before.seq)  # type: ignore[attr-defined]
         cast.consumer(alice.region, "carol")
-        await desk.until(lambda: len(desk.keys(node)) == 3)
+        await desk.until(lambda: len(desk.keys(node)) == 2)
+        stock = desk.publisher._standing[alice.region_id].stock
+        assert stock
+        assert {source for consumer in stock.consumers for one in consumer.credentials for source in one.sources} == {BEARER}
 
     at_work(scenario)
 
