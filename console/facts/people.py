@@ -13,7 +13,7 @@ from gateway.models import Instance
 from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
-from secrets_app.models import Deployment, Identity, Membership, Region, RoleGrant, Team, User
+from secrets_app.models import Deployment, Identity, Invitation, Membership, Region, RoleGrant, Team, User
 from secrets_app.models.grant import Place, trusted_since
 from secrets_app.scope import Scope
 
@@ -78,6 +78,12 @@ def team_rows(teams: Sequence[Team], actor: Actor) -> list[TeamRow]:
     return [TeamRow(team, members.get(team.pk, 0), found[team.pk]) for team in teams]
 
 
+def invitation_rows(invitations: Sequence[Invitation]) -> list[tuple[Invitation, Promise, str]]:
+    """Each with the role and the place that it gives, in words. One query."""
+    names = _instance_names(invitations)
+    return [(one, ROLES[one.role][0], _where(one, names)) for one in invitations]
+
+
 def place_of(grant: RoleGrant) -> Place:
     """Raises NotFound for one at an instance that was deleted meanwhile."""
     if grant.instance_id:
@@ -101,18 +107,22 @@ def _seen(actor: Actor) -> QuerySet[RoleGrant]:
 
 def _held(grants: QuerySet[RoleGrant], actor: Actor) -> list[HeldRole]:
     found = list(grants)
-    names = dict(Instance.objects.filter(pk__in={one.instance_id for one in found if one.instance_id}).values_list("pk", "name"))
+    names = _instance_names(found)
     told = [HeldRole(one, _where(one, names), _kept(one, actor)) for one in found]
     return sorted(told, key=lambda one: (_ORDER.get(one.grant.role, 99), one.where))
 
 
-def _where(grant: RoleGrant, names: dict[Any, str]) -> str:
-    if grant.region is None:
+def _instance_names(given: Iterable[RoleGrant | Invitation]) -> dict[Any, str]:
+    return dict(Instance.objects.filter(pk__in={one.instance_id for one in given if one.instance_id}).values_list("pk", "name"))
+
+
+def _where(given: RoleGrant | Invitation, names: dict[Any, str]) -> str:
+    if given.region is None:
         return now("All regions")
-    if grant.instance_id is None:
-        return grant.region.title
-    instance = names.get(grant.instance_id, now("an instance that was deleted"))
-    return now("%(instance)s in %(region)s") % {"instance": instance, "region": grant.region.title}
+    if given.instance_id is None:
+        return given.region.title
+    instance = names.get(given.instance_id, now("an instance that was deleted"))
+    return now("%(instance)s in %(region)s") % {"instance": instance, "region": given.region.title}
 
 
 def _kept(grant: RoleGrant, actor: Actor) -> str:

@@ -50,7 +50,10 @@ def rotate(request: ConsoleRequest, name: str) -> HttpResponse:
     overlap = given.get("overlap_hours", usual)
     if type(overlap) is not int or overlap not in OVERLAPS:
         raise Invalid({"overlap_hours": [f"Send one of {', '.join(map(str, OVERLAPS))}."]})
-    version = found.rotate(_value(given), overlap, by=request.actor, once=_once(request))
+    try:
+        version = found.rotate(_value(given), overlap, by=request.actor, once=_once(request))
+    except Invalid as refused:  # pages have another name for this field
+        raise Invalid({"overlap_hours" if field == "overlap" else field: said for field, said in refused.errors.items()}) from None
     return JsonResponse(_key(Key.objects.get(pk=found.pk)) | {"version": version.number})
 
 

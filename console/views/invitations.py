@@ -8,7 +8,7 @@ from django.utils.translation import gettext as now
 from django.views.decorators.debug import sensitive_post_parameters
 
 from console.caller import address_of
-from console.facts.people import where_told
+from console.facts.people import invitation_rows, where_told
 from console.forms.account import NewPassword
 from console.forms.base import REPEATED
 from console.forms.confirm import Confirm
@@ -28,9 +28,9 @@ from secrets_app.models.refusals import record_refusal
 @allows("invitation.view")
 def list_(request: ConsoleRequest) -> HttpResponse:
     listing = Listing(request.GET, {"newest": ["-id"]})
-    cut = listing.cut(Invitation.visible_to(request.actor).select_related("invited_by"))
-    rows = [(one, ROLES[one.role][0]) for one in cut.rows]
-    return page(request, "invitations/list.html", {"listing": listing, "cut": cut, "rows": rows, "tab": "invitations"})
+    cut = listing.cut(Invitation.visible_to(request.actor).select_related("invited_by", "region"))
+    context = {"listing": listing, "cut": cut, "rows": invitation_rows(cut.rows), "tab": "invitations"}
+    return page(request, "invitations/list.html", context)
 
 
 @allows("invitation.create")

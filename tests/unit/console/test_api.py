@@ -50,6 +50,8 @@ def test_keys_are_listed_made_rotated_and_switched(region: Region) -> None:
     for name, kept in (("made", 0), ("partner", 24)):  # what is left out fits the key
         assert call(f"local/keys/{name}/rotate/", mine, {"value": CANARY + name}).status_code == 200
         assert AuditEntry.objects.latest("seq").facts["overlap_hours"] == kept
+    unkept = call("local/keys/made/rotate/", mine, {"value": CANARY + "3", "overlap_hours": 24})
+    assert list(json.loads(unkept.content)["errors"]) == ["overlap_hours"]  # as it was sent
     assert json.loads(call("local/keys/made/disable/", mine, {}).content)["enabled"] is False
     assert call("local/keys/made/disable/", mine, {}).status_code == 409
     assert json.loads(call("local/keys/made/enable/", mine, {}).content)["enabled"] is True

@@ -35,6 +35,7 @@ def test_from_the_link_to_the_first_page(region: Region) -> None:
     )
     listed = text(get("/team/invitations/"))
     assert "Nina from Platform" in listed
+    assert "Operator Local" in listed
     token = link.split("/")[2]
     assert token not in listed
     assert token not in "".join(map(str, Invitation.objects.values())) + "".join(map(str, AuditEntry.objects.values()))
