@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Collection
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +15,7 @@ from secrets_app.errors import NotFound, VaultError
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return page(request, "errors/400.html", status=400)
+    return page(request, "errors/400.html", {"by_another_name": isinstance(exception, DisallowedHost)}, status=400)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -29,4 +29,13 @@ class Links(logging.Filter):
         return True
 
 
+class OtherNames(logging.Filter):
+    """Anybody can call the console by a name that it does not have. One line says so, and which; a traceback would say no more."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "django.security.DisallowedHost":
+            record.exc_info = record.exc_text = None
+        return True
+
+
 _INVITED = re.compile(r"(/invited/)[^/\s]+")

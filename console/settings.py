@@ -208,8 +208,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"links": {"()": "console.reporting.Links"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]}},
+    "filters": {"links": {"()": "console.reporting.Links"}, "other_names": {"()": "console.reporting.OtherNames"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links", "other_names"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # At DEBUG this logger prints the parameters of every statement: never.

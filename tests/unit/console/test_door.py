@@ -1,6 +1,7 @@
 """The door: who passes, what is refused, and what every answer looks like."""
 
 import json
+import logging
 from io import BytesIO
 from typing import Any
 
@@ -230,8 +231,13 @@ def test_a_nul_in_an_address_is_refused_before_any_query(region: Region, address
 
 
 @pytest.mark.parametrize("host", ["evil.example", "a b", "[::1", ""])
-def test_a_strange_host_is_refused(region: Region, host: str) -> None:
-    assert cast.client("kim").get("/t/reading/", headers={"Host": host}).status_code == 400
+def test_a_strange_host_is_refused(region: Region, host: str, caplog: pytest.LogCaptureFixture) -> None:
+    answer = cast.client("kim").get("/t/reading/", headers={"Host": host})
+    assert answer.status_code == 400
+    assert "added to CONSOLE_ALLOWED_HOSTS" in answer.content.decode()
+    (ours,) = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    (told,) = [ours.format(record) for record in caplog.records if record.name == "django.security.DisallowedHost" and ours.filter(record)]
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize(
