@@ -1,9 +1,8 @@
-"""What every noun of the gateway has: a version for stale edits, the audit entry it last changed with, and its place in a region."""
+"""What every noun of the gateway has: a name, a version for stale edits, and the audit entry it last changed with."""
 
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django.db import models
 from django.db.models import F
@@ -11,10 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from secrets_app.db import locked
 from secrets_app.errors import Invalid, NotFound, StaleEdit
-from secrets_app.models import Key, Region
+from secrets_app.models import Key
 from secrets_app.models.audit import Draft
 from secrets_app.plaintext import Plaintext
-from secrets_app.scope import Scope
 from secrets_app.texts import description_problem
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
@@ -39,25 +37,6 @@ class Named(models.Model):
     @property
     def audit_name(self) -> str:
         return str(self.name)
-
-
-class OfRegion(models.Model):
-    """Where a noun of a region lies: in all of it."""
-
-    if TYPE_CHECKING:
-        region: models.ForeignKey[Any, Region]
-        region_id: UUID
-
-    class Meta:
-        abstract = True
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return (self.region_id, self.region.name)
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.region_id)
 
 
 class Noun(Named):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from gateway.methods import API_KEY, JWT
-from gateway.models.base import Noun, OfRegion, check_custom, check_description, check_name, refuse, searched
+from gateway.models.base import Noun, check_custom, check_description, check_name, refuse, searched
 from gateway.models.credential import CREDENTIALS_A_CONSUMER, REFERENCE, SYSTEM, Credential, NewCredential, path
 from gateway.models.fields import LONGEST_SOURCES, SourcesField, bearer
 from gateway.models.jwt import Jwt, NewJwt, told_jwt
@@ -19,6 +19,7 @@ from gateway.sources import BEARER, Source, in_words
 from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import KeyVersion, Planned, Reference, Region, deed
+from secrets_app.models.region import OfRegion
 from secrets_app.plaintext import Plaintext
 
 

@@ -6,7 +6,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from gateway.models.base import Noun, OfRegion, check_description, check_name, refuse, searched
+from gateway.models.base import Noun, check_description, check_name, refuse, searched
 from gateway.models.reaching import Reach
 from gateway.plugins import CATALOGUE
 from gateway.plugins.base import PHASES, Official
@@ -17,6 +17,7 @@ from secrets_app.actor import Actor
 from secrets_app.errors import Conflict, Invalid, NotFound
 from secrets_app.models import Key, Planned, Reference, Region, deed
 from secrets_app.models.admitting import OutsidePolicy
+from secrets_app.models.region import OfRegion
 from secrets_app.refs import looks_like_reference
 
 SOURCE_LIMIT = 64 * 1024  # bytes

@@ -19,19 +19,18 @@ from secrets_app.models.deeds import Planned, deed
 from secrets_app.models.finding import NAME, KeyQuerySet, search_text_of
 from secrets_app.models.policy import CLOSED, Destination, Policy, PolicyField, nowhere
 from secrets_app.models.reference import Reference
-from secrets_app.models.region import MasterKey, Region
+from secrets_app.models.region import MasterKey, OfRegion, Region
 from secrets_app.models.reveal import revealed
 from secrets_app.models.rotation import rolled_back, rotated
 from secrets_app.models.second import Request, ask, decide
 from secrets_app.models.version import GONE, KeyVersion, taken, unusable
 from secrets_app.plaintext import Plaintext
-from secrets_app.scope import Scope
 from secrets_app.texts import DESCRIPTION_LIMIT, description_problem
 
 RESERVED_NAMES = {"new", "options"}
 
 
-class Key(models.Model):
+class Key(OfRegion):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     region = models.ForeignKey(Region, on_delete=models.PROTECT, related_name="keys")
     name = models.CharField(max_length=64, null=True)
@@ -75,14 +74,6 @@ class Key(models.Model):
     @property
     def audit_name(self) -> str:
         return self.name or ""
-
-    @property
-    def audit_region(self) -> tuple[UUID, str]:
-        return (self.region_id, self.region.name)
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.region_id)
 
     @property
     def is_inline(self) -> bool:

@@ -1,7 +1,7 @@
 import re
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -160,3 +160,22 @@ class Region(models.Model):
             entry.target = region
             entry.facts = {"title": title}
         return region
+
+
+class OfRegion(models.Model):
+    """Where a noun of a region lies: in all of it."""
+
+    if TYPE_CHECKING:
+        region: models.ForeignKey[Any, Region]
+        region_id: uuid.UUID
+
+    class Meta:
+        abstract = True
+
+    @property
+    def audit_region(self) -> tuple[uuid.UUID, str]:
+        return (self.region_id, self.region.name)
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.region_id)
