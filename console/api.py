@@ -67,7 +67,7 @@ class InJson:
             return response
         answer = told(response.status_code, *_MESSAGES.get(response.status_code, _MESSAGES[400]))
         answer.headers["Cache-Control"] = "no-store"
-        for name in ("Allow", "X-Request-ID"):
+        for name in ("Allow", "Retry-After", "X-Request-ID"):
             if name in response.headers:
                 answer.headers[name] = response.headers[name]
         return answer

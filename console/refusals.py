@@ -65,8 +65,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Static: whatever broke may break the surroundings too."""
     broken = sys.exception()
     if (held_up := db.held_up(broken)) or db.cut_off(broken):
-        text = loader.render_to_string("errors/503.html", {"held_up": held_up})
-        return HttpResponse(text, status=503, headers={"Retry-After": "5"})
+        headers = {"Retry-After": "5"}
+        if "HX-Request" in request.headers:  # the page stays as it is, with all that was typed, and asks again
+            return HttpResponse(status=503, headers=headers | {"HX-Reswap": "none", "HX-Trigger": "database-away"})
+        return HttpResponse(loader.render_to_string("errors/503.html", {"held_up": held_up}), status=503, headers=headers)
     return HttpResponse(loader.render_to_string("errors/500.html"), status=500)
 
 

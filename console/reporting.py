@@ -23,7 +23,10 @@ class Links(logging.Filter):
     """Django names the address of what it refuses, and that of an invitation opens the console until somebody used it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = record.getMessage()
+        try:
+            said = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # which logging itself would have told of, and we are asked before it
+            return True
         if (told := _INVITED.sub(r"\1...", said)) != said:
             record.msg, record.args = told, ()
         return True

@@ -150,7 +150,7 @@ OIDC_CLIENT_ID = env.str("CONSOLE_OIDC_CLIENT_ID", default="")
 OIDC_CLIENT_SECRET = env.str("CONSOLE_OIDC_CLIENT_SECRET", default="")
 OIDC_NAME = env.str("CONSOLE_OIDC_NAME", default="Single sign-on")
 OIDC_GROUPS = env.str("CONSOLE_OIDC_GROUPS", default="")  # "platform=owner, keys=key_manager@local"
-OIDC_TRUST_DAYS = env.int("CONSOLE_OIDC_TRUST_DAYS", default=7)  # for which the groups of a sign-in count
+OIDC_TRUST_DAYS = min(env.int("CONSOLE_OIDC_TRUST_DAYS", default=7), 3650)  # for which the groups of a sign-in count
 MFA_ADAPTER = "console.factors.SealedSeeds"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "Latchkey"

@@ -14,7 +14,7 @@ from secrets_app.access import ROLES
 from secrets_app.actor import Actor
 from secrets_app.errors import NotFound
 from secrets_app.models import Deployment, Identity, Invitation, Membership, Region, RoleGrant, Team, User
-from secrets_app.models.grant import Place, trusted_since
+from secrets_app.models.grant import Place, trusted_times
 from secrets_app.scope import Scope
 
 _ORDER = {role: number for number, role in enumerate(ROLES)}
@@ -101,7 +101,7 @@ def where_told(place: Place) -> str:
 
 
 def _seen(actor: Actor) -> QuerySet[RoleGrant]:
-    lately = Identity.objects.filter(user=OuterRef("user"), synced_at__gt=trusted_since())
+    lately = Identity.objects.filter(user=OuterRef("user"), synced_at__range=trusted_times())
     return RoleGrant.visible_to(actor, "user.view").select_related("region", "team").annotate(trusted=Exists(lately))
 
 

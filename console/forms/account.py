@@ -101,17 +101,19 @@ class RevokeTokens(forms.Form):
     """Mix-in: whether the API tokens of whoever it is about go too. Not asked where there are none."""
 
     revoke_tokens = forms.BooleanField(required=False, initial=True)
+    tokens_told = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput)
 
     def ask_about_tokens(self, count: int, label: str, hint: object) -> None:
         if not count:
-            del self.fields["revoke_tokens"]
+            del self.fields["revoke_tokens"], self.fields["tokens_told"]
             return
         self.fields["revoke_tokens"].label = label
         self.fields["revoke_tokens"].help_text = str(hint)
 
     @property
     def revokes(self) -> bool:
-        return bool(self.cleaned_data.get("revoke_tokens"))
+        """What was made after the page was, nobody meant to keep."""
+        return "tokens_told" in self.fields and (self.cleaned_data["revoke_tokens"] or not self.cleaned_data["tokens_told"])
 
 
 class NewPassword(forms.Form):

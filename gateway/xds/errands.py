@@ -33,13 +33,16 @@ class Errands:
 
     async def run(self) -> None:
         """Until cancelled."""
+        pause = RETRY
         while True:
             try:
                 await self._in_thread(self._broker.serve)
+                pause = RETRY
             except (DatabaseError, VaultError):
                 log.exception("Errands could not be served; trying again.")
                 self._watch.forget()
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_WAIT)
             await self._watch.until_moved(LONGEST_WAIT)
 
     async def close(self) -> None:

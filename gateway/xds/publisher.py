@@ -55,6 +55,7 @@ class _Standing:
     problems: frozenset[tuple[str, int, str, str]] | None = None
     told: str = ""  # the reason that the audit log already holds
     stock: Inventory | None = None
+    afresh: bool = False  # the parts of `stock` are kept by numbers of a log that is no more
 
     def note_tokens(self, nodes: Iterable[Node]) -> frozenset[int]:
         """Nodes that are gone, or have another token: whoever speaks for them has no right to any more."""
@@ -153,7 +154,7 @@ class Publisher:
         if last[:2] != self._seen:
             self._seen, regions = _head_and_regions()
             for standing in self._standing.values():
-                standing.stock = None  # whose parts are kept by numbers that count for nothing now
+                standing.afresh = True
             return set(regions)
         changed = {region for _seq, _hash, action, region, outcome in rows if outcome == "ok" and action in PUBLISHING}
         self._seen = rows[-1][:2] if rows else self._seen
@@ -167,12 +168,12 @@ class Publisher:
         nodes = list(Node.objects.filter(instance__region_id=region).order_by("pk"))
         dropped = standing.note_tokens(nodes)
         try:
-            stock = stocktaking.load(region, standing.stock)
+            stock = stocktaking.load(region, None if standing.afresh else standing.stock)
             standing.snapshots, problems = self._snapshots(stock, nodes, standing)
         except (SnapshotRefused, VaultError) as refused:
             standing.snapshots = self._still_good(nodes, standing)
             return _Round(seq, standing.snapshots, standing.seq, dropped, standing.problems or frozenset(), str(refused))
-        standing.stock, standing.seq = stock, stock.seq
+        standing.stock, standing.seq, standing.afresh = stock, stock.seq, False
         return _Round(stock.seq, standing.snapshots, stock.seq, dropped, problems)
 
     def _still_good(self, nodes: list[Node], standing: _Standing) -> dict[int, Snapshot]:

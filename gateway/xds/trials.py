@@ -67,7 +67,7 @@ class Trials:
             reply = self._call(address, ends, asked, key, find_ca_bundle())
         except CallFailed as failed:
             return Trial(failed.code, str(asked), message=redacted(failed.detail.encode(), "", value) or "")
-        # Who shows no key is told whether somebody answers, and no more: else this would read whatever lies within reach.
+        # Who shows no key is told whether somebody answers, and no more.
         shown = use is not None and reply.plain and _is_text(reply.kind)
         said = redacted(reply.body, reply.kind, value) if shown else ""
         return Trial("answered", str(asked), asked.sure, reply.status, reply.milliseconds, said or "", said is None)

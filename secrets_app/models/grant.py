@@ -90,7 +90,8 @@ class RoleGrant(models.Model):
         """Those that count, and those that have lapsed. One query."""
         rows = cls.objects.filter(Q(user=user) | Q(team__in=teams))
         found = list(rows.values_list("role", "region_id", "instance_id", "source", "user__identities__synced_at"))
-        counting = {row[:3] for row in found if row[3] != cls.SSO or (row[4] and row[4] > trusted_since())}
+        since, until = trusted_times()
+        counting = {row[:3] for row in found if row[3] != cls.SSO or (row[4] and since <= row[4] <= until)}
         lapsed = {row[:3] for row in found} - counting
         return _as_held(counting), _as_held(lapsed)
 
@@ -192,13 +193,14 @@ def rights_change(by: Actor, action: str, where: Scoped) -> Iterator[Actor]:
 def is_owned() -> bool:
     """Whether somebody active holds owner everywhere, directly or by a team, and it counts."""
     active = Q(user__is_active=True) | Q(team__memberships__user__is_active=True)
-    counting = ~Q(source=RoleGrant.SSO) | Q(user__identities__synced_at__gt=trusted_since())
+    counting = ~Q(source=RoleGrant.SSO) | Q(user__identities__synced_at__range=trusted_times())
     return RoleGrant.objects.filter(active, counting, role=OWNER, region=None).exists()
 
 
-def trusted_since() -> datetime:
-    """Whoever came in through single sign-on after this is believed to be known there still."""
-    return timezone.now() - timedelta(days=settings.OIDC_TRUST_DAYS)
+def trusted_times() -> tuple[datetime, datetime]:
+    """Whoever came in through single sign-on between these is believed to be known there still; later is a clock that went wrong."""
+    now = timezone.now()
+    return now - timedelta(days=settings.OIDC_TRUST_DAYS), now + timedelta(days=1)
 
 
 def refuse_own(by: Actor, holder: "User | Team") -> None:

@@ -49,7 +49,9 @@ class Identity(models.Model):
         with deed(by, "user.create") as entry, rights_change(by, "user.create", User):
             if User.objects.filter(username__iexact=username).exists():
                 raise Conflict(_("Somebody here has your username already, and nobody is taken over by a name. Ask an owner."))
-            if not User.fits(username) or looks_like_a_process(username):
+            if looks_like_a_process(username):
+                raise Invalid({"": [_("Your name at the provider stands for the console itself in its audit log. Have it changed there.")]})
+            if not User.fits(username):
                 raise Invalid({"": [_("The provider calls you by a name that is no username here. Ask an owner.")]})
             user = User(username=username)
             user.set_unusable_password()
@@ -68,17 +70,22 @@ class Identity(models.Model):
         Raises LastOwner.
         """
         places = _places(given)
-        theirs = RoleGrant.objects.filter(user=user)
-        held = {(one.role, one.region_id): one for one in theirs.filter(instance_id=None).select_related("region")}
-        wanted = {(place["role"], place["region"].pk if place["region"] else None): place for place in places}
-        gone = [one for place, one in held.items() if one.source == RoleGrant.SSO and place not in wanted]
-        new = [RoleGrant(user=user, source=RoleGrant.SSO, **place) for key, place in wanted.items() if key not in held]
-        if gone or new:
+        if any(_changes(user, places)):
             with deed(by, "user.sync_roles", user) as entry, rights_change(by, "user.sync_roles", user):
-                theirs.filter(pk__in=[one.pk for one in gone]).delete()
+                gone, new = _changes(user, places)  # once more, now that nobody else changes them
+                RoleGrant.objects.filter(pk__in=[one.pk for one in gone]).delete()
                 RoleGrant.objects.bulk_create(new)
                 entry.facts = {"given": told(new), "taken": told(gone)}
         cls.objects.filter(user=user).update(synced_at=timezone.now())
+
+
+def _changes(user: User, places: list[dict[str, Any]]) -> tuple[list[RoleGrant], list[RoleGrant]]:
+    """What single sign-on gave and gives no more, and what it gives and nobody gave yet."""
+    theirs = RoleGrant.objects.filter(user=user, instance_id=None).select_related("region")
+    held = {(one.role, one.region_id): one for one in theirs}
+    wanted = {(place["role"], place["region"].pk if place["region"] else None): place for place in places}
+    gone = [one for place, one in held.items() if one.source == RoleGrant.SSO and place not in wanted]
+    return gone, [RoleGrant(user=user, source=RoleGrant.SSO, **place) for key, place in wanted.items() if key not in held]
 
 
 def _places(given: Iterable[Given]) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ def note_opening(action: str, *, by: Actor) -> None:
     try:
         with deed(by, action, _where(action, by)):
             pass
-    except DatabaseError:
+    except (DatabaseError, OSError):
         log.exception("%s opened a page (%s), and no entry of the audit log says so.", by.name, action)
 
 

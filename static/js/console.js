@@ -209,6 +209,7 @@
     (panel().open ? $(".panel-body", panel()) || panel() : $(".wrap") || $("main")).prepend(note);
   }
   addEventListener("htmx:sendError", () => trouble(words().unreachable));
+  addEventListener("database-away", () => trouble(words().away));
   addEventListener("htmx:timeout", () => trouble(words().unreachable));
   addEventListener("htmx:responseError", (e) => trouble(e.detail.xhr.status === 404 ? words().gone : words().failed));
 

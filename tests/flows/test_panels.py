@@ -209,6 +209,19 @@ def test_what_is_gone_meanwhile_is_said_in_the_panel(visit: Visit, watch: Watch)
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("no longer exists")
 
 
+def test_while_the_database_is_away_the_panel_keeps_what_was_typed(visit: Visit, watch: Watch) -> None:
+    watch.allow("503")
+    page = visit("/styleguide/")
+    open_panel(page, "Decision")
+    away = {"Retry-After": "5", "HX-Reswap": "none", "HX-Trigger": "database-away"}  # console/refusals.py
+    page.route("**/styleguide/decision/", lambda route: route.fulfill(status=503, headers=away))
+    typed = page.get_by_role("dialog").get_by_role("textbox")
+    typed.fill("openai_prod")
+    page.get_by_role("dialog").get_by_role("button", name="Delete key").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The database does not answer")
+    assert typed.input_value() == "openai_prod"
+
+
 def test_a_session_that_ended_takes_the_whole_window_to_sign_in(visit: Visit, watch: Watch) -> None:
     watch.allow("401")
     page = visit("/styleguide/")

@@ -32,6 +32,7 @@ from secrets_app.db import lacking
 from secrets_app.errors import VaultError
 from secrets_app.hardening import close_data_folder
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READY_WITHIN = 60.0  # seconds; a slow disk or a busy machine may need them, a healthy one a tenth
 
 
@@ -118,7 +119,7 @@ class Command(BaseCommand):
             "CONSOLE_WEB_PORT": str(options["web_port"]),
             "CONSOLE_XDS_PORT": str(options["xds_port"]),
             "CONSOLE_GATEWAY_PORT": str(options["gateway_port"]),
-            "CONSOLE_PROBE_LOOPBACK": os.environ.get("CONSOLE_PROBE_LOOPBACK") or "true",  # the demo's back ends are here
+            "CONSOLE_PROBE_LOOPBACK": os.environ.get("CONSOLE_PROBE_LOOPBACK") or str(options["demo"] or options["host"] in LOOPBACK),
             "CONSOLE_ALLOWED_HOSTS": os.environ.get("CONSOLE_ALLOWED_HOSTS") or ",".join(_own_names(options["host"])),
             "DJANGO_SETTINGS_MODULE": "console.settings",
         }
@@ -210,7 +211,7 @@ def _port(text: str) -> int:
 
 def _own_names(host: str) -> list[str]:
     names = ["localhost", "127.0.0.1", "[::1]"]
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if host not in LOOPBACK:
         names += [socket.gethostname(), socket.getfqdn(), f"[{host}]" if ":" in host else host]
         names += [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
     return list(dict.fromkeys(names))

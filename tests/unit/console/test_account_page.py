@@ -86,7 +86,7 @@ def test_api_tokens_go_with_the_old_password_unless_one_says_no() -> None:
         assert re.search(r'name="revoke_tokens"[^>]* checked', page)
         assert f"Also revoke my {4 if asked else 2} API tokens" in page
         old, new = (NEW, "three other words there") if asked else (cast.PASSWORD, NEW)
-        body = {"old": old, "password": new, "again": new} | ({"revoke_tokens": "on"} if asked else {})
+        body = {"old": old, "password": new, "again": new, "tokens_told": "True"} | ({"revoke_tokens": "on"} if asked else {})
         assert here.post("/account/password/", body).status_code == 303
         assert [opens(one) for one in texts] == [kept, kept]
         facts = AuditEntry.objects.filter(action="user.change_password").latest("seq").facts
@@ -127,13 +127,17 @@ def test_whoever_disables_somebody_is_asked_about_their_tokens() -> None:
     page = cast.client("alice").get("/team/people/kim/disable/").content.decode()
     assert "Also revoke their API token" in page
     assert re.search(r'name="revoke_tokens"[^>]* checked', page)
-    assert cast.client("alice").post("/team/people/kim/disable/", {}).status_code == 303
+    assert cast.client("alice").post("/team/people/kim/disable/", {"tokens_told": "True"}).status_code == 303
     assert not opens(text)
     cast.client("alice").post("/team/people/kim/enable/", {})
     assert opens(text)
     cast.client("alice").post("/team/people/kim/disable/", {"revoke_tokens": "on"})
     entry = AuditEntry.objects.latest("seq")
     assert (entry.action, entry.facts) == ("user.disable", {"revoked_tokens": ["deploy"]})
+    cast.client("alice").post("/team/people/kim/enable/", {})
+    assert not opens(text)
+    text = token("later")
+    cast.client("alice").post("/team/people/kim/disable/", {})  # of a page that knew of none
     cast.client("alice").post("/team/people/kim/enable/", {})
     assert not opens(text)
 

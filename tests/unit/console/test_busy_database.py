@@ -63,6 +63,8 @@ def test_who_waits_too_long_for_somebody_elses_deed_is_told(region: Region) -> N
         assert "The database is busy" in answer.text
         assert "look whether your change was made" in answer.text
         assert NEW["value"] not in answer.text
+        part = alice.post("/local/keys/new/", NEW, headers={"HX-Request": "true", "HX-Target": "panel"})
+        assert (part.status_code, part["HX-Reswap"], part["HX-Trigger"], part.text) == (503, "none", "database-away", "")
         asked = alice.post("/api/v1/local/keys/", NEW, "application/json", headers={"Authorization": f"Bearer {text}"})
         assert (asked.status_code, asked.json()["code"]) == (503, "database_busy")
         assert alice.get("/local/keys/").status_code == 200

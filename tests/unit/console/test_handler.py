@@ -5,6 +5,7 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from django.conf import settings
 
 from console.wsgi import application
 from secrets_app.models import Region
@@ -16,6 +17,7 @@ def status(content_type: str, path: str = "/healthz", method: str = "GET", body:
         "REQUEST_METHOD": method,
         "QUERY_STRING": "q=%C3%A9&\xc3\xa9=1",
         "HTTP_HOST": "testserver",
+        "HTTP_COOKIE": f"{settings.CSRF_COOKIE_NAME}={'a' * 32}",  # with it a form is read before any view is asked
     }
     environ |= {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
     setup_testing_defaults(environ)
@@ -31,5 +33,20 @@ def test_a_charset_that_is_none_is_refused_like_any_request_that_cannot_be_read(
         assert status(f"{kind}; charset={charset}", "/sign-in/", "POST", b"login=a") == "400 Bad Request", charset
     for parameter in ("boundary*=nonsense''x", "charset*=nonsense''utf-8", "charset*=rot13''x"):
         assert status(f"{kind}; {parameter}") == "400 Bad Request", parameter
+    assert status("text/plain; x*=a''b; x*1=c") == "400 Bad Request"  # Python 3.11 cannot sort these two
     for charset in ("utf-8", "UTF-8", '"utf-8"', ""):
         assert status(f"{kind}; charset={charset}") == "200 OK", charset
+
+
+def test_parts_that_cannot_be_told_apart_are_refused(region: Region) -> None:
+    body = b"--x\r\nContent-Disposition: form-data; name*=a''b; name*1=c\r\n\r\ny\r\n--x--\r\n"
+    assert status("multipart/form-data; boundary=x", "/sign-in/", "POST", body) == "400 Bad Request"
+
+
+def test_behind_tls_every_link_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for secure, scheme in ((False, "http"), (True, "https")):
+        monkeypatch.setattr(settings, "SECURE", secure)
+        environ: dict[str, Any] = {"HTTP_HOST": "testserver", "PATH_INFO": "/healthz"}
+        setup_testing_defaults(environ)
+        b"".join(application(environ, lambda *_: None))
+        assert environ["wsgi.url_scheme"] == scheme

@@ -271,6 +271,26 @@ def test_what_is_accepted_no_more_ends_though_the_rest_cannot_be_published(node:
     at_work(scenario)
 
 
+def test_so_it_does_when_the_log_went_back_as_well(node: Node, service: Service, alice: Consumer) -> None:
+    bob = cast.consumer(alice.region, "bob", text="bobby-key-0123456789")
+
+    async def scenario(desk: Desk) -> None:
+        await desk.until(lambda: "bobby-key-0123456789" in desk.keys(node))
+        before = AuditHead.objects.get()
+        cast.consumer(alice.region, "carol")
+        await desk.until_published(node)
+        with open_log():
+            AuditEntry.objects.filter(seq__gt=before.seq)._raw_delete("default")
+            AuditHead.objects.update(seq=before.seq, hash=before.hash)
+            Service.objects.filter(pk=service.pk).update(address="not an address")
+        await desk.until(lambda: AuditEntry.objects.filter(action="snapshot.refuse").exists())
+        assert "bobby-key-0123456789" in desk.keys(node)
+        bob.disable(by=cast.SETUP)
+        await desk.until(lambda: "bobby-key-0123456789" not in desk.keys(node))
+
+    at_work(scenario)
+
+
 def test_a_refused_region_is_not_looked_at_without_end(
     node: Node, service: Service, alice: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
