@@ -18,6 +18,7 @@ from gateway.versions import FIRST_WITH_REFERENCES, supports_references
 from secrets_app.actor import Actor
 from secrets_app.errors import Invalid
 from secrets_app.models import Key, KeyVersion, Region
+from secrets_app.models.version import GONE
 
 _GUESSES = 3  # unknown names for which a near one is looked for
 _NEAR = 200  # names that are compared with each
@@ -119,7 +120,8 @@ def _unusable(mentions: tuple[Mention, ...], region: Region, by: Actor) -> Itera
         elif len(mention.path) > LONGEST:
             message = str(_("The names around this reference are too long: together at most %(limit)d characters.") % {"limit": LONGEST})
         else:
-            message = versions[mention.key.pk].why_unusable(inbound=mention.inbound)
+            current = versions.get(mention.key.pk)
+            message = current.why_unusable(inbound=mention.inbound) if current else str(GONE)
         if message:
             yield Fault(mention.line, mention.column, mention.path, message, near)
 

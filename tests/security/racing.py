@@ -12,7 +12,8 @@ from secrets_app.models import AuditEntry, AuditHead
 
 def at_once(*acts: Callable[[], object]) -> list[object]:
     """All begin together, each on a connection of its own. What each returned, or the VaultError that refused it; anything else fails."""
-    ready, results, failures = threading.Barrier(len(acts)), [None] * len(acts), []
+    ready, results = threading.Barrier(len(acts)), [None] * len(acts)
+    failures: list[BaseException] = []
 
     def run(place: int, act: Callable[[], object]) -> None:
         try:
@@ -30,7 +31,9 @@ def at_once(*acts: Callable[[], object]) -> list[object]:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert failures == []
+        assert not thread.is_alive()
+    if failures:
+        raise BaseExceptionGroup("neither done nor refused", failures)
     return results
 
 
