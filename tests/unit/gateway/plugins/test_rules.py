@@ -8,6 +8,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from gateway.models import Instance, Plugin, Revision, Rule
 from gateway.models.rule import REVISIONS_KEPT
+from gateway.plugins import review
 from gateway.plugins.review import RuleRefused
 from secrets_app.access import ACTIONS, OPERATOR, OWNER, Action
 from secrets_app.errors import AlreadyDone, Conflict, Invalid, KeyInUse, NotAllowed, NotFound, StaleEdit
@@ -181,6 +182,15 @@ def test_what_cannot_be_a_rule_is_told_with_its_place_and_nothing_is_saved(
     assert not Rule.objects.exists()
     assert counts(region) == {}
     assert AuditEntry.objects.count() == before
+
+
+def test_a_key_that_goes_while_the_text_is_read_is_told_as_gone(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL alone lets it go between two queries of one deed."""
+    cast.key(plugin.instance.region, "secretName")
+    monkeypatch.setattr(review, "_versions", lambda _mentions: {})
+    with pytest.raises(RuleRefused, match="was deleted a moment ago"):
+        Rule.write(plugin, None, SEED, lock_version=None, by=cast.actor("olive"))
+    assert not Rule.objects.exists()
 
 
 def test_two_keys_of_equal_value_are_refused_in_one_rule_and_taken_in_two(plugin: Plugin) -> None:
