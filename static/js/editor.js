@@ -129,18 +129,20 @@
       const typed = this.typed();
       if (typed === null) return this.close();
       const { signal } = (this.asking = new AbortController());
+      let chosen = "";
       try {
         const answer = await fetched(`${this.root.dataset.options}&q=${encodeURIComponent(typed)}`, { signal });
+        chosen = this.isOpen && this.options[this.at]?.id; // somebody may have moved on in the list before this answer came
         this.list.replaceChildren(...document.importNode(answer.body, true).children);
       } catch { return signal.aborted || this.close(); }
-      if (this.typed() === typed && document.activeElement === this.area) this.open();
+      if (this.typed() === typed && document.activeElement === this.area) this.open(chosen);
     }
-    open() {
+    open(chosen) {
       const usable = this.options.filter((option) => option.ariaDisabled !== "true"), n = usable.length, { none, one, many } = this.root.dataset;
       $(".listbox-none", this.box).hidden = this.options.length > 0;
       this.box.hidden = false;
       this.put();
-      this.choose(this.options.indexOf(usable[0]));
+      this.choose(this.options.indexOf(this.options.find((option) => option.id === chosen) || usable[0]));
       this.say(n === 0 ? none : n === 1 ? one : many.replace("#", n));
     }
     put() {
